@@ -1,0 +1,1 @@
+"""What a learner or an author needs: manifest, notebooks, checks, progress, set-up."""

@@ -1,0 +1,159 @@
+"""What stands around a learner's code while it is checked.
+
+quiet         stderr, warnings and logging are swallowed: nbgrader takes any stderr for a failure
+time_limit    an endless loop becomes a failed check instead of a dead cell
+closed        functions the exercise asks for raise when the answer calls them
+own_copy      the answer may change its arguments without changing the check's
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+
+class ClosedName(RuntimeError):
+    """A name that the exercise asks for was called while its own check ran."""
+
+
+class TooLong(BaseException):
+    """The answer ran past its time. Not an Exception: `except Exception` must not eat it."""
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Swallow stderr (Python's and the process's), warnings and log records."""
+    level = logging.root.manager.disable
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        stack.enter_context(_quiet_descriptor())
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(level)
+
+
+@contextlib.contextmanager
+def _quiet_descriptor() -> Iterator[None]:
+    """Point file descriptor 2 at nothing: native libraries and child processes write there."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr at all
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise ``TooLong`` after `seconds`; without effect where there is no interval timer."""
+    main = threading.current_thread() is threading.main_thread()
+    if not (main and hasattr(signal, "setitimer")):
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def resolve(dotted: str) -> tuple[Any, str]:
+    """The module and attribute that ``"package.module.name"`` means.
+
+    Raises
+    ------
+    ValueError
+        When there is no such name.
+    """
+    module_name, _, attribute = dotted.rpartition(".")
+    if not module_name:
+        raise ValueError(f"closes names {dotted!r}; write it as 'package.module.name'")
+    owner = importlib.import_module(module_name)
+    if not hasattr(owner, attribute):
+        raise ValueError(f"closes names {dotted!r}, which {module_name} does not have")
+    return owner, attribute
+
+
+def _shut(*args: Any, **kwargs: Any) -> None:
+    # Runs with the globals of the function whose place it takes: it imports what it needs.
+    import sys
+
+    from syslab.course.guard import ClosedName
+
+    name = sys._getframe().f_code.co_name
+    raise ClosedName(
+        f"your answer calls syslab's own `{name}`: write this one yourself; "
+        "the package is open again in every other cell"
+    )
+
+
+@contextlib.contextmanager
+def closed(owner: Any, attribute: str) -> Iterator[None]:
+    """Make a function or class raise ``ClosedName``, whatever name it was imported under.
+
+    A Python function keeps its identity and gets other code; a class gets another
+    ``__init__``; anything else (a compiled function, say) is replaced in its module only.
+    """
+    original = getattr(owner, attribute)
+    code = _shut.__code__.replace(co_name=attribute, co_qualname=attribute)
+    if isinstance(original, types.FunctionType):
+        target, name = original, "__code__"
+        shut: Any = code.replace(co_freevars=original.__code__.co_freevars)
+    elif isinstance(original, type):
+        target, name, shut = original, "__init__", types.FunctionType(code, globals())
+    else:
+        target, name, shut = owner, attribute, types.FunctionType(code, globals())
+    missing = object()
+    kept = target.__dict__.get(name, missing) if name == "__init__" else getattr(target, name)
+    setattr(target, name, shut)
+    try:
+        yield
+    finally:
+        if kept is missing:
+            delattr(target, name)
+        else:
+            setattr(target, name, kept)
+
+
+def own_copy(value: Any) -> Any:
+    """A copy of nested lists, tuples, dictionaries, sets and arrays; other objects as they are.
+
+    Generators, simulators and counters keep their identity: a check may look at them afterwards.
+    """
+    kind = type(value)
+    if kind in (list, tuple, set):
+        return kind(own_copy(item) for item in value)
+    if kind is dict:
+        return {key: own_copy(item) for key, item in value.items()}
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return value.copy()
+    if torch is not None and kind is getattr(torch, "Tensor", None) and value.is_leaf:
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    return value

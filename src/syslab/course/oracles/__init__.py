@@ -1,0 +1,1 @@
+"""Independent routes to the answers of graded exercises: they count, they do not apply formulas."""

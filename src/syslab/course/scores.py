@@ -1,0 +1,148 @@
+"""Points and reasons of the graded cells of an executed notebook.
+
+The rules are nbgrader's: an error is worth nothing, a float as the cell's result is partial
+credit, anything else is full marks; text on stderr is ignored, as the course's configuration
+does in grading. They are repeated here because a learner's check should not wait for nbgrader
+to be imported; a test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LINE = re.compile(r"^\s*(PASS|FAIL)\b[\s:]*(.*)$")
+
+
+@dataclass(frozen=True)
+class CellScore:
+    """One graded cell.
+
+    `points` is None where a person has to mark it. `passed` and `failed` hold the printed checks
+    (a failed one with its reason), `error` the exception that ended the cell. `answered` says
+    whether the learner changed the answer's stub.
+    """
+
+    exercise: str
+    grade_id: str
+    points: float | None
+    max_points: float
+    passed: tuple[str, ...]
+    failed: tuple[str, ...]
+    error: str
+    answered: bool
+
+    @property
+    def by_hand(self) -> bool:
+        return self.points is None
+
+    @property
+    def full(self) -> bool:
+        return self.points is not None and self.points >= self.max_points
+
+    @property
+    def reason(self) -> str:
+        """The first thing to mend, empty when there is none."""
+        if self.full or self.by_hand:
+            return ""
+        if self.failed:
+            return self.failed[0]
+        if self.error:
+            return self.error
+        return "no answer yet" if not self.answered else "not all checks passed"
+
+
+def of(notebook: Any) -> list[CellScore]:
+    """The graded cells of an executed notebook, in order."""
+    scores: list[CellScore] = []
+    answered = True
+    for cell in notebook.cells:
+        meta = cell.metadata.get("nbgrader") or {}
+        if meta.get("solution"):
+            answered = is_answered(cell)
+        if meta.get("grade") or meta.get("task"):
+            scores.append(_score(cell, meta, answered))
+    return scores
+
+
+def exercise(grade_id: str) -> str:
+    """The exercise a graded cell belongs to: ``test-ridge`` marks ``ridge``."""
+    return grade_id.removeprefix("test-")
+
+
+def is_answered(cell: Any) -> bool:
+    """Whether an answer cell differs from the stub that was released."""
+    stub = (cell.metadata.get("nbgrader") or {}).get("checksum")
+    return stub is None or stub != checksum(cell)
+
+
+def checksum(cell: Any) -> str:
+    """nbgrader's checksum of a cell: its text, type, marks, grade id and points."""
+    meta = cell.metadata["nbgrader"]
+    grade, solution = bool(meta.get("grade")), bool(meta.get("solution"))
+    locked = not solution and (grade or bool(meta.get("locked")))
+    parts = [cell.source, cell.cell_type, str(grade), str(solution), str(locked), meta["grade_id"]]
+    if grade:
+        parts.append(str(float(meta["points"])))
+    return hashlib.md5("".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+def printed(cell: Any) -> str:
+    """What a code cell wrote to stdout."""
+    return "".join(
+        "".join(o.text)
+        for o in cell.get("outputs", [])
+        if o.output_type == "stream" and o.name == "stdout"
+    )
+
+
+def error(cell: Any) -> str:
+    """``Name: message`` of the exception that ended the cell, empty without one."""
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            text = _ANSI.sub("", f"{output.ename}: {output.evalue}").strip(": \n")
+            return text.split("\n")[0]
+    return ""
+
+
+def _score(cell: Any, meta: Any, answered: bool) -> CellScore:
+    most = float(meta.get("points") or 0.0)
+    lines = [_LINE.match(line) for line in printed(cell).split("\n")]
+    checks = [(m[1], m[2].strip()) for m in lines if m]
+    return CellScore(
+        exercise=exercise(meta["grade_id"]),
+        grade_id=meta["grade_id"],
+        points=_points(cell, meta, most, answered),
+        max_points=most,
+        passed=tuple(text for verdict, text in checks if verdict == "PASS"),
+        failed=tuple(text for verdict, text in checks if verdict == "FAIL"),
+        error=error(cell),
+        answered=answered,
+    )
+
+
+def _points(cell: Any, meta: Any, most: float, answered: bool) -> float | None:
+    if meta.get("task"):
+        return None
+    if meta.get("solution"):
+        return None if answered else 0.0
+    if cell.cell_type != "code":
+        return None
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            return 0.0
+        if output.output_type == "execute_result":
+            return _partial("".join(output.data.get("text/plain", "")), most)
+    # A cell that never ran (a dead kernel) has not passed.
+    return most if cell.get("execution_count") is not None else 0.0
+
+
+def _partial(text: str, most: float) -> float:
+    try:
+        points = float(text)
+    except ValueError:
+        return most
+    return min(points, most) if points >= 0 else most
