@@ -6,6 +6,8 @@ points back here.
 """
 
 import contextlib
+import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -18,6 +20,12 @@ from pathlib import Path
 
 load_subconfig("nbgrader_config.py", path=str(Path(__file__).resolve().parent.parent))  # noqa: F821
 """
+
+# nbgrader calls `alembic` by name for a new gradebook; it lies beside this Python, which need not
+# be on the PATH when JupyterLab or `syslab` is started without activating the environment.
+_programs = str(Path(sys.executable).parent)
+if _programs not in os.environ.get("PATH", "").split(os.pathsep):
+    os.environ["PATH"] = os.pathsep.join([_programs, os.environ.get("PATH", "")])
 
 # A read-only checkout can still be graded from; only the exchange is then out of reach.
 with contextlib.suppress(OSError):
@@ -65,6 +73,10 @@ c.Exchange.cache = str(ROOT / ".syslab" / "nbgrader_cache")
 c.ExecutePreprocessor.timeout = 120
 c.ExecutePreprocessor.kernel_name = "python3"
 c.ExecutePreprocessor.record_timing = False
+c.ExecutePreprocessor.extra_arguments = [
+    "--HistoryManager.hist_file=:memory:",
+    "--IPKernelApp.log_level=ERROR",  # a notice about TCP for every notebook otherwise
+]
 
 # nbgrader takes any text on stderr for a failure; a correct answer that warns keeps its points.
 c.IgnorePattern.enabled = True

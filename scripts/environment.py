@@ -94,11 +94,15 @@ def broken(venv, stamp):
         return f"was built in another folder ({stamp.get('root')})"
     if not os.path.exists(python_of(venv)):
         return "is only half there (its Python is missing)"
-    probe = f"import sys, pip; sys.exit(sys.version_info < {OLDEST})"
-    done = subprocess.run([python_of(venv), "-c", probe], stderr=subprocess.PIPE)
-    if done.returncode:
+    if not pip_works(venv):
         return "is only half there or too old (its Python or pip does not work)"
     return ""
+
+
+def pip_works(venv):
+    """Return whether the venv's Python starts, is new enough and has pip."""
+    probe = f"import sys, pip; sys.exit(sys.version_info < {OLDEST})"
+    return subprocess.run([python_of(venv), "-c", probe], stderr=subprocess.PIPE).returncode == 0
 
 
 def digest(root):
@@ -211,8 +215,8 @@ def pip_install(venv, *what):
         free_gb = shutil.disk_usage(ROOT).free / 1e9
         raise SetupError(
             f"pip could not install {' '.join(what)} (its own message is above).\n"
-            f"  No connection, a full disk ({free_gb:.1f} GB free here) or an unsupported Python are\n"
-            "  the usual reasons. What was downloaded is kept: run the same command again."
+            f"  No connection, a full disk ({free_gb:.1f} GB free here) or an unsupported Python\n"
+            "  are the usual reasons. What was downloaded is kept: run the same command again."
         )
 
 

@@ -52,7 +52,7 @@ COMMANDS: dict[str, Command] = {
     "start": _of(_LEARNER, "start", "copy a released assignment into work/"),
     "check": _of(_LEARNER, "check", "run the public checks on your notebook"),
     "submit": _of(_LEARNER, "submit", "hand in your notebook"),
-    "grade": _of(_LEARNER, "grade", "grade your own work with the hidden checks"),
+    "grade": _of(_GRADING, "grade", "grade your own work with the hidden checks"),
     "reveal": _of(_LEARNER, "reveal", "show a reference answer after an attempt"),
     "progress": _of(_LEARNER, "progress", "points, gates and what is next"),
     "nb": Command("syslab.course.notebooks.command", "view, apply, run, fmt or check notebooks"),

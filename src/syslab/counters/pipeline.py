@@ -62,12 +62,13 @@ class PipelineReport:
 
     @property
     def limited_by(self) -> str:
-        """``"dependencies"`` when the loop runs well above its block throughput, else ``"ports"``.
+        """``"dependencies"`` or ``"ports"``.
 
-        The margin of 20 % absorbs the start-up of the first iterations.
+        Dependencies, when an iteration takes more than 1.5 times the cycles that its busiest
+        port and the dispatch width would allow.
         """
-        waits = self.cycles_per_iteration > 1.2 * self.block_throughput
-        return "dependencies" if waits else "ports"
+        allowed = max(self.block_throughput, self.port_pressure[self.busiest_port])
+        return "dependencies" if self.cycles_per_iteration > 1.5 * allowed else "ports"
 
 
 def inner_loop(assembly: str, function: str) -> str:

@@ -69,7 +69,7 @@ def number_problem(
         bad = np.broadcast_to(np.asarray(value, dtype=float), want.shape)
         if np.allclose(have, bad, rtol=max(rtol, 1e-6), atol=atol):
             return message
-    slip = _magnitude(have, want, unit)
+    slip = _magnitude(have, want, unit, rtol)
     if slip:
         return slip
     return _difference(have, want, unit, rtol, atol, guarded) + _tail(hint)
@@ -123,30 +123,29 @@ def _array(got: Any) -> Any:
     return have.astype(float)
 
 
-def _magnitude(have: Any, want: Any, unit: str) -> str | None:
+def _magnitude(have: Any, want: Any, unit: str, rtol: float) -> str | None:
     """Name the slip when every element is off by the same well-known factor."""
     import numpy as np
 
     if want.size == 0 or not np.all(np.isfinite(want)) or np.any(want == 0) or np.any(have == 0):
         return None
     ratio = have / want
-    if not np.allclose(ratio, ratio.flat[0], rtol=1e-6):
+    near = min(max(rtol, 1e-5), 1e-2)
+    if not np.allclose(ratio, ratio.flat[0], rtol=near):
         return None
     first = float(ratio.flat[0])
     asked = f"; the answer is asked in {unit}" if unit else ""
-    if math.isclose(first, -1.0, rel_tol=1e-9):
+    if math.isclose(first, -1.0, rel_tol=near):
         return "the sign is turned round"
     for factor, name in FACTORS:
-        if math.isclose(first, factor, rel_tol=1e-3):
+        if math.isclose(first, factor, rel_tol=near):
             return f"too large by a factor of {name}{asked}"
-        if math.isclose(first, 1 / factor, rel_tol=1e-3):
+        if math.isclose(first, 1 / factor, rel_tol=near):
             return f"too small by a factor of {name}{asked}"
     return None
 
 
-def _difference(
-    have: Any, want: Any, unit: str, rtol: float, atol: float, guarded: bool
-) -> str:
+def _difference(have: Any, want: Any, unit: str, rtol: float, atol: float, guarded: bool) -> str:
     import numpy as np
 
     suffix = f" {unit}" if unit else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -44,7 +45,8 @@ class Assignment:
 
     def shown(self, path: Path) -> str:
         """`path` as a learner types it: relative to the course folder."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        inside = path.is_relative_to(self.root)
+        return path.relative_to(self.root).as_posix() if inside else str(path)
 
     def notebooks(self) -> list[str]:
         """Names of the released notebooks, sorted."""
@@ -192,10 +194,9 @@ def _place(source: Path, target: Path, made: list[Path]) -> None:
 
 
 def _remove(path: Path) -> None:
-    try:
+    # What cannot go: a folder that meanwhile holds someone's file, a disk gone read-only.
+    with contextlib.suppress(OSError):
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
-    except OSError:  # a folder that meanwhile holds someone's file, or a disk gone read-only
-        pass
 
 
 def _why(error: OSError, path: Path) -> str:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syslab.course import paths, programs
+from syslab.course.errors import CourseError
 
 OLDEST_PYTHON = (3, 11)
 FREE_DISK_GB = 1.0  # what a term of work, graded copies and feedback take, generously
@@ -96,6 +97,8 @@ def examine(deep: bool = False) -> list[Line]:
     for name, probe in probes:
         try:
             lines.extend(probe())
+        except CourseError as error:
+            lines.append(Line(FAIL, name, error.message, error.fix))
         except Exception as error:
             lines.append(Line(NOTE, name, f"could not be examined ({error})"))
     return lines
@@ -278,22 +281,14 @@ def gpu_lines() -> list[Line]:
 def counter_lines() -> list[Line]:
     """Return whether hardware performance counters can be read here."""
     name = "hardware counters"
-    instead = "the lessons use simulators and recorded sets"
-    if sys.platform != "linux":
-        return [Line(NOTE, name, f"only read on Linux; {instead}")]
     try:
         live = importlib.import_module("syslab.counters.live")
-        if live.available():
-            return [Line(OK, name, "can be read")]
-    except (ImportError, AttributeError):
-        pass
-    if not Path("/sys/bus/event_source/devices/cpu").exists():
-        return [Line(NOTE, name, f"this machine (virtual?) exposes none; {instead}")]
-    level = int(Path("/proc/sys/kernel/perf_event_paranoid").read_text())
-    if level > 2:
-        fix = "sudo sysctl kernel.perf_event_paranoid=2"
-        return [Line(NOTE, name, f"there, but closed (perf_event_paranoid is {level})", fix)]
-    return [Line(NOTE, name, f"present, but not readable from here; {instead}")]
+    except ImportError as error:
+        return [Line(NOTE, name, f"not examined ({error})", "make lab")]
+    state = live.available()
+    return [
+        Line(OK, name, "can be read") if state else Line(NOTE, name, state.reason, state.action)
+    ]
 
 
 # ------------------------------------------------------------------------- on demand

@@ -18,6 +18,9 @@ from syslab.course.manifest import Course, Module
 from syslab.course.progress import Progress, Step
 
 TEXT_WIDTH = 100
+LEFT = ' style="text-align:left"'  # JupyterLab sets cells of output tables flush right
+UNBROKEN = ' style="text-align:left;white-space:nowrap"'  # for ids and times
+UNBROKEN_LENGTH = 12
 
 
 @dataclass(frozen=True)
@@ -236,13 +239,19 @@ def _link(text: str, path: str) -> str:
 
 
 def _html_table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.head)
+    head = "".join(_cell("th", cell, html.escape(cell), "col") for cell in table.head)
     body = []
     for first, *rest in table.rows:
         name = _link(first, table.links.get(first, ""))
-        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
-        body.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+        cells = "".join(_cell("td", cell, html.escape(cell)) for cell in rest)
+        body.append(f"<tr>{_cell('th', first, name, 'row')}{cells}</tr>")
     return (
-        f"<table>\n<caption>{html.escape(table.caption)}</caption>\n"
+        f"<table>\n<caption{LEFT}>{html.escape(table.caption)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody>\n</table>"
     )
+
+
+def _cell(tag: str, text: str, shown: str, scope: str = "") -> str:
+    role = f' scope="{scope}"' if scope else ""
+    style = UNBROKEN if len(text) <= UNBROKEN_LENGTH else LEFT
+    return f"<{tag}{role}{style}>{shown}</{tag}>"

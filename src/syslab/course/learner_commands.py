@@ -13,15 +13,13 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from syslab.course import assignments, nbgrader_apps, paths, progress, scores, workbook
+from syslab.course import assignments, progress, scores, workbook
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
 from syslab.course.scores import CellScore
 from syslab.course.workbook import Problem
 
-CELL_TIMEOUT_S = 120  # as in nbgrader_config.py
 WIDTH = 100
 NOT_ALL_PASSED = 1
 
@@ -61,7 +59,9 @@ def run_start(args: argparse.Namespace) -> int:
         print(f"added  {shown}/{name}")
     if not copied.added:
         print(f"Nothing to add: {shown}/ has everything.")
-    print(f"\n{assignment.title}: about {assignment.minutes} minutes, {assignment.points:g} points.")
+    print(
+        f"\n{assignment.title}: about {assignment.minutes} minutes, {assignment.points:g} points."
+    )
     print(f"Open   {shown}/{assignment.notebooks()[0]} in JupyterLab")
     print(f"Then   syslab check {assignment.name}")
     _offer_in_jupyterlab(assignment)
@@ -99,7 +99,7 @@ def run_check(args: argparse.Namespace) -> int:
     assignments.require_work(assignment)
     checked = check(assignment)
     _record_written(assignment, checked.scores)
-    _print_problems(checked.problems)
+    print_problems(checked.problems)
     print(f"Public checks of {assignment.name}, on a copy of your notebook in a fresh kernel\n")
     print_scores(checked.scores)
     automatic = [s for s in checked.scores if not s.by_hand]
@@ -110,7 +110,7 @@ def run_check(args: argparse.Namespace) -> int:
         print(f"Hidden checks run in grading: `syslab grade --mine {assignment.name}`.")
         return 0
     first = next(s for s in automatic if not s.full)
-    print(f"Next: `{first.exercise}`, {first.reason}")
+    print(f"Next: `{first.exercise}`.")
     return NOT_ALL_PASSED
 
 
@@ -142,7 +142,7 @@ def check(assignment: Assignment) -> Checked:
         folder = Path(place) / assignment.name
         _copy_work(assignment, folder)
         for pair in pairs:
-            found += scores.of(_executed(workbook.repaired(*pair), folder, assignment))
+            found += scores.of(workbook.execute(workbook.repaired(*pair), folder, assignment))
     return Checked(tuple(problems), tuple(found))
 
 
@@ -156,56 +156,6 @@ def _copy_work(assignment: Assignment, folder: Path) -> None:
             f"Free some space in {folder.parent.parent} (or set TMPDIR) and run it again; "
             "your files were not touched.",
         ) from error
-
-
-def _executed(notebook: Any, folder: Path, assignment: Assignment) -> Any:
-    """Run the notebook in `folder` in a fresh kernel, past errors, as grading does."""
-    from jupyter_client.kernelspec import NoSuchKernel
-    from nbclient import NotebookClient
-    from nbclient.exceptions import DeadKernelError
-
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT_S,
-        interrupt_on_timeout=True,
-        error_on_timeout={
-            "ename": "Timeout",
-            "evalue": f"stopped after {CELL_TIMEOUT_S} s: look for a loop that does not end",
-            "traceback": [],
-        },
-        allow_errors=True,
-        kernel_name=workbook.COURSE_KERNEL,
-        record_timing=False,
-        store_widget_state=False,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    state = str(paths.state_dir(assignment.root))
-    try:
-        with nbgrader_apps.environment(SYSLAB_ROOT=str(assignment.root), SYSLAB_STATE=state):
-            client.execute()
-    except NoSuchKernel:
-        raise CourseError(
-            f"the kernel '{workbook.COURSE_KERNEL}' is not installed, so no notebook can run.",
-            "Run `make lab` again, or in the course's environment "
-            "`python -m ipykernel install --sys-prefix`.",
-        ) from None
-    except DeadKernelError:
-        where = _last_run(notebook)
-        raise CourseError(
-            f"the kernel died{where}: out of memory, or the code ended the process.",
-            "Run the notebook from the top in JupyterLab (Kernel > Restart and Run All Cells) to "
-            "see which cell does it.",
-        ) from None
-    return notebook
-
-
-def _last_run(notebook: Any) -> str:
-    run = [c for c in notebook.cells if c.cell_type == "code" and c.execution_count]
-    ids = [workbook.mark(c) for c in run if workbook.mark(c)]
-    return f" after `{ids[-1]}`" if ids else ""
 
 
 def _record_written(assignment: Assignment, found: Iterable[CellScore]) -> None:
@@ -235,16 +185,12 @@ def run_submit(args: argparse.Namespace) -> int:
     for name in assignment.notebooks():
         notebook = workbook.read(assignment, name)  # an unreadable one would be graded as nothing
         problems += workbook.compare(notebook, workbook.released(assignment, name))
-    _print_problems(problems)
+    print_problems(problems)
     from syslab.course import exchange
 
     submission = exchange.submit(assignment)
     progress.submitted(assignment.name)
-    local = submission.time.astimezone()
-    print(
-        f"Submitted {assignment.name} at {local:%Y-%m-%d %H:%M:%S %Z} "
-        f"({submission.time:%H:%M:%S} UTC)."
-    )
+    print(f"Submitted {assignment.name} at {submission.time.astimezone():%Y-%m-%d %H:%M:%S %Z}.")
     if submission.earlier:
         count = submission.earlier
         print(f"{count} earlier submission{'s are' if count > 1 else ' is'} kept; the last counts.")
@@ -332,7 +278,8 @@ def run_progress(args: argparse.Namespace) -> int:
 # ----------------------------------------------------------------------------------- printing
 
 
-def _print_problems(problems: Sequence[Problem]) -> None:
+def print_problems(problems: Sequence[Problem]) -> None:
+    """What is odd about the notebook, each with the way out."""
     for problem in problems:
         for line in str(problem).split("\n"):
             indent = " " * (len(line) - len(line.lstrip()))
@@ -361,7 +308,7 @@ def _rows(found: Sequence[CellScore], name_width: int) -> Iterator[str]:
 
 
 def _remark(score: CellScore) -> str:
-    if score.by_hand:
+    if score.points is None:
         return "answered; awaiting a human"
     if score.full:
         return "passed"

@@ -1,8 +1,8 @@
 """What lesson and bench pages use: commit a prediction, reveal, answer a quick check.
 
-    predict("ridge", None, unit="FLOP/B", low=1, high=10_000)   # your number for None
-    reveal("ridge", hardware.ridge("bf16"), unit="FLOP/B")
-    quick_check("which-slot")          # from questions.toml beside the notebook
+predict("ridge", None, unit="FLOP/B", low=1, high=10_000)   # your number for None
+reveal("ridge", hardware.ridge("bf16"), unit="FLOP/B")
+quick_check("which-slot")          # from questions.toml beside the notebook
 """
 
 from __future__ import annotations

@@ -441,6 +441,7 @@ class _Reader:
         self.findings: list[Finding] = []
         self._data = data
         self._lines = lines
+        self._listed: set[Path] = set()
 
     def course(self, root: Path) -> Course | None:
         """The course at `root`, or None when a finding leaves nothing sound to build."""
@@ -635,6 +636,8 @@ class _Reader:
     def _points(
         self, head: _Table, tracks: list[_Table], modules: list[_Table], others: list[_Table]
     ) -> None:
+        if not {m.get("track") for m in modules} <= {t.get("id") for t in tracks}:
+            return  # reported already, and any sum would be short of a module
         for track in tracks:
             own = [m for m in modules if m.get("track") == track.get("id")]
             points = [m.get("points") for m in own]
@@ -707,6 +710,7 @@ class _Reader:
     def folders(self, course: Course) -> None:
         """Hold what is called ready against the disk, and the disk against what is listed."""
         root = course.root
+        self._listed = {root / n.path for m in course.modules for n in m.notebooks}
         for n, module in enumerate(course.modules):
             where: _Where = ("modules", n)
             if module.ready:
@@ -747,10 +751,10 @@ class _Reader:
         gone = target
         while not gone.parent.is_dir():
             gone = gone.parent
-        siblings = [p.name for p in gone.parent.iterdir()]
+        siblings = [p.name for p in gone.parent.iterdir() if p not in self._listed]
         shown = gone.relative_to(root).as_posix()
         lacking = f"{path} is missing" if gone == target else f"{path}: no folder {shown}"
-        self._add(where, f"{name} is ready, but {lacking}{_nearest(gone.name, siblings)}")
+        self._add(where, f"{name} is ready, but {lacking}{_nearest(gone.name, siblings, 0.75)}")
 
 
 # ------------------------------------------------------------------------------------ builders
@@ -819,8 +823,8 @@ def _name(schema: _Schema, table: Mapping[str, Any], number: int) -> str:
     return f"{schema.noun} '{id}'" if _is_text(id) else f"{schema.noun} number {number}"
 
 
-def _nearest(word: str, words: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+def _nearest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
+    near = difflib.get_close_matches(word, list(words), n=1, cutoff=cutoff)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

@@ -18,7 +18,7 @@ from syslab.course.errors import CourseError
 CONFIG = "nbgrader_config.py"
 
 
-def configuration(root: Path, **course: Any) -> Any:
+def configuration(root: Path, /, **course: Any) -> Any:
     """The traitlets configuration of the course at `root`.
 
     Parameters
@@ -79,9 +79,8 @@ def step(name: str, config: Any, assignment: str, student: str = "*", **options:
         result = capture_log(app)
     log = result.get("log", "")
     if not result["success"]:
-        raise CourseError(
-            f"nbgrader could not {_said(kind)} {assignment}: {_reason(log, result.get('error', ''))}"
-        )
+        reason = _reason(log, result.get("error", ""))
+        raise CourseError(f"nbgrader could not {_said(kind)} {assignment}: {reason}")
     return log
 
 
@@ -92,9 +91,12 @@ def _said(kind: str) -> str:
 def _reason(log: str, trace: str) -> str:
     """The last line that says what went wrong, out of a log full of tracebacks."""
     ansi = re.compile(r"\x1b\[[0-9;]*m")
-    raised = re.findall(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Kernel|Entry)): (.+)$", log, re.M)
-    if raised:
-        return ansi.sub("", raised[-1][1]).strip()
+    raised = re.findall(
+        r"^\s*(?:[\w.]+\.)?(\w*(?:Error|Kernel|Entry|Exception)): (.+)$", log, re.MULTILINE
+    )
+    told = [f"{kind}: {text.strip()}" for kind, text in raised if kind != "NbGraderException"]
+    if told:
+        return ansi.sub("", told[-1])
     lines = [line for line in ansi.sub("", trace).strip().split("\n") if line.strip()]
     return lines[-1].partition(": ")[2] or lines[-1] if lines else "no reason given"
 

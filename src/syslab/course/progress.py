@@ -15,6 +15,7 @@ entries of this process are remembered so that a notebook still sees its own pre
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -203,7 +204,7 @@ class Progress:
         A page without quick checks is finished when all its predictions are committed.
         """
         asked = asked_on(course.root / notebook.path)
-        asked = [a for a in asked if a[0] == "quick-check"] or asked
+        asked = tuple(a for a in asked if a[0] == "quick-check") or asked
         answered = bool(asked) and all(self.entries(kind, key) for kind, key in asked)
         return answered or bool(self.entries("finished", notebook.key))
 
@@ -325,14 +326,22 @@ _ASKS = re.compile(r"""\b(quick_check|predict)\(\s*["']([^"']+)["']""")
 _ASKED = {"quick_check": "quick-check", "predict": "prediction"}
 
 
-def asked_on(path: Path) -> list[tuple[str, str]]:
+def asked_on(path: Path) -> tuple[tuple[str, str], ...]:
     """(kind, key) of every prediction and quick check on a page; none where it cannot be read."""
+    try:
+        return _asked_on(path, path.stat().st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@functools.lru_cache(maxsize=256)
+def _asked_on(path: Path, changed_ns: int) -> tuple[tuple[str, str], ...]:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [(_ASKED[name], key) for source in code for name, key in _ASKS.findall(source)]
+    except (ValueError, KeyError, TypeError):
+        return ()
+    return tuple((_ASKED[name], key) for source in code for name, key in _ASKS.findall(source))
 
 
 # --------------------------------------------------------------------------------------- file
@@ -390,6 +399,8 @@ def _read(folder: Path) -> Records:
 
 
 def _checked(records: Any) -> Records:
+    if not isinstance(records, dict) or not all(isinstance(k, dict) for k in records.values()):
+        raise ValueError("records are not an object of objects")
     for keys in records.values():
         for entries in keys.values():
             if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):

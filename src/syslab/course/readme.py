@@ -59,7 +59,7 @@ def render(text: str, course: Course) -> str:
     """
     blocks = {"modules": modules(course), "points": points(course)}
     found = re.findall(r"<!-- generated: (\S+) -->", text)
-    for name in {*found, *blocks}:
+    for name in dict.fromkeys([*found, *blocks]):
         whole = re.findall(_block(name), text, re.DOTALL)
         if name not in blocks:
             raise CourseError(

@@ -21,9 +21,9 @@ _LINE = re.compile(r"^\s*(PASS|FAIL)\b[\s:]*(.*)$")
 class CellScore:
     """One graded cell.
 
-    `points` is None where a person has to mark it. `passed` and `failed` hold the printed checks
-    (a failed one with its reason), `error` the exception that ended the cell. `answered` says
-    whether the learner changed the answer's stub.
+    `by_hand` says that a person marks it; `points` is then None, or 0 where nothing was written.
+    `passed` and `failed` hold the printed checks (a failed one with its reason), `error` the
+    exception that ended the cell. `answered` says whether the learner changed the answer's stub.
     """
 
     exercise: str
@@ -34,10 +34,7 @@ class CellScore:
     failed: tuple[str, ...]
     error: str
     answered: bool
-
-    @property
-    def by_hand(self) -> bool:
-        return self.points is None
+    by_hand: bool
 
     @property
     def full(self) -> bool:
@@ -46,7 +43,7 @@ class CellScore:
     @property
     def reason(self) -> str:
         """The first thing to mend, empty when there is none."""
-        if self.full or self.by_hand:
+        if self.full or self.points is None:
             return ""
         if self.failed:
             return self.failed[0]
@@ -57,15 +54,13 @@ class CellScore:
 
 def of(notebook: Any) -> list[CellScore]:
     """The graded cells of an executed notebook, in order."""
-    scores: list[CellScore] = []
-    answered = True
-    for cell in notebook.cells:
-        meta = cell.metadata.get("nbgrader") or {}
-        if meta.get("solution"):
-            answered = is_answered(cell)
-        if meta.get("grade") or meta.get("task"):
-            scores.append(_score(cell, meta, answered))
-    return scores
+    marked = [(c, c.metadata.get("nbgrader") or {}) for c in notebook.cells]
+    answers = {meta["grade_id"]: is_answered(c) for c, meta in marked if meta.get("solution")}
+    return [
+        _score(cell, meta, answers.get(exercise(meta["grade_id"]), True))
+        for cell, meta in marked
+        if meta.get("grade") or meta.get("task")
+    ]
 
 
 def exercise(grade_id: str) -> str:
@@ -121,6 +116,7 @@ def _score(cell: Any, meta: Any, answered: bool) -> CellScore:
         failed=tuple(text for verdict, text in checks if verdict == "FAIL"),
         error=error(cell),
         answered=answered,
+        by_hand=bool(meta.get("task") or meta.get("solution") or cell.cell_type != "code"),
     )
 
 

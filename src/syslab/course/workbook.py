@@ -1,4 +1,4 @@
-"""The learner's notebook: read it, say what is wrong with it, mend a copy of it.
+"""The learner's notebook: read it, say what is wrong with it, mend a copy and run that.
 
 Nothing here writes to the learner's folder. A notebook that cannot be read gets one message
 with the way out; one that can be read is compared with the released notebook, cell by cell.
@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from syslab.course import nbgrader_apps, paths
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
 
 COURSE_KERNEL = "python3"
+CELL_TIMEOUT_S = 120  # as in nbgrader_config.py
 _MERGE = re.compile(r"^\s*\"?(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 
 
@@ -76,7 +78,8 @@ def read(assignment: Assignment, name: str) -> Any:
                 "then run this again.",
             ) from None
         raise CourseError(
-            f"{shown} is not complete JSON: line {error.lineno}, column {error.colno}: {error.msg}.",
+            f"{shown} is damaged or cut short: line {error.lineno}, column {error.colno}: "
+            f"{error.msg}.",
             rescue(assignment, path),
         ) from None
     return _sound(data, shown, rescue(assignment, path))
@@ -408,3 +411,63 @@ def _restored(cell: Any, original: Any) -> Any:
     if cell.cell_type == original.cell_type and "attachments" in cell:
         whole["attachments"] = copy.deepcopy(cell.attachments)
     return whole
+
+
+# ------------------------------------------------------------------------------------ running
+
+
+def execute(notebook: Any, folder: Path, assignment: Assignment) -> Any:
+    """Run `notebook`, in place, in a fresh kernel in `folder`, past errors, as grading does.
+
+    Raises
+    ------
+    CourseError
+        When the kernel is missing or dies.
+    """
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient import NotebookClient
+    from nbclient.exceptions import DeadKernelError
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        interrupt_on_timeout=True,
+        error_on_timeout={
+            "ename": "Timeout",
+            "evalue": f"stopped after {CELL_TIMEOUT_S} s: look for a loop that does not end",
+            "traceback": [],
+        },
+        allow_errors=True,
+        kernel_name=COURSE_KERNEL,
+        extra_arguments=["--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=ERROR"],
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    state = str(paths.state_dir(assignment.root))
+    try:
+        with nbgrader_apps.environment(SYSLAB_ROOT=str(assignment.root), SYSLAB_STATE=state):
+            client.execute()
+    except NoSuchKernel:
+        raise CourseError(
+            f"the kernel '{COURSE_KERNEL}' is not installed, so no notebook can run.",
+            "Run `make lab` again, or in the course's environment "
+            "`python -m ipykernel install --sys-prefix`.",
+        ) from None
+    except DeadKernelError:
+        where = _last_run(notebook)
+        raise CourseError(
+            f"the kernel died{where}: out of memory, or the code ended the process.",
+            "Run the notebook from the top in JupyterLab (Kernel > Restart and Run All Cells) to "
+            "see which cell does it.",
+        ) from None
+    return notebook
+
+
+def _last_run(notebook: Any) -> str:
+    run = [c for c in notebook.cells if c.cell_type == "code" and c.execution_count]
+    ids = [mark(c) for c in run if mark(c)]
+    return f" after `{ids[-1]}`" if ids else ""

@@ -36,7 +36,7 @@ _REGIONS = (
     ("mark scheme", "BEGIN MARK SCHEME", "END MARK SCHEME"),
 )
 _TWIN = re.compile(r"^#?\s*jupytext:|^# jupyter:\s*$|\"jupytext\"\s*:|^# %%", re.MULTILINE)
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]{4}[\s\\n]*){10,}={0,2}")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]{4}\s*){10,}[A-Za-z0-9+/_-]{0,3}={0,2}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def scan(source_dir: Path | str, release_dir: Path | str) -> list[Finding]:
     for path in sorted(release_dir.rglob("*")):
         name = path.relative_to(release_dir).as_posix()
         if path.is_symlink():
-            findings.append(Finding(name, "", "link", f"points to {path.readlink()}: copy the file"))
+            findings.append(Finding(name, "", "link", "a symbolic link: copy the file"))
             continue
         if not path.is_file():
             continue
@@ -176,13 +176,13 @@ def _notebook(name: str, content: bytes) -> Iterator[Finding]:
         yield Finding(name, "", "unreadable", "not a version 4 notebook")
         return
     if "jupytext" in notebook.get("metadata", {}):
-        yield Finding(name, "metadata", "paired text", "the jupytext key would bring a twin file back")
+        yield Finding(name, "metadata", "paired text", "the jupytext key brings a twin file back")
     for index, cell in enumerate(cells):
         where = cell.get("metadata", {}).get("nbgrader", {}).get("grade_id") or f"cell {index}"
         if cell.get("outputs"):
             yield Finding(name, where, "output", "outputs of the author's run are released")
         if cell.get("execution_count") is not None:
-            yield Finding(name, where, "output", "the execution count of the author's run is released")
+            yield Finding(name, where, "output", "the author's execution count is released")
         if "execution" in cell.get("metadata", {}):
             yield Finding(name, where, "output", "the time of the author's run is released")
 
@@ -196,7 +196,8 @@ def _text(name: str, where: str, text: str, secrets: list[Secret]) -> Iterator[F
     plain = _plain(text)
     for secret in secrets:
         if secret.line in plain:
-            yield Finding(name, where, secret.kind, f"a line of `{secret.cell}`: {secret.line[:60]!r}")
+            message = f"a line of `{secret.cell}`: {secret.line[:60]!r}"
+            yield Finding(name, where, secret.kind, message)
 
 
 def _texts(content: bytes, name: str) -> Iterator[tuple[str, str]]:
@@ -211,18 +212,20 @@ def _unpack(content: bytes, where: str, depth: int) -> Iterator[tuple[str, str]]
         yield from _unpack(inner, f"{where}{member}", depth + 1)
     text = _decode(content)
     yield where, text
+    pieces = [("", text)]
     stripped = text.lstrip("\ufeff \n\t")
     if stripped[:1] in ("{", "["):
         try:
-            data = json.loads(stripped)
-        except ValueError:
-            data = None
-        for place, string in _strings(data, ""):
-            yield (place if not where else f"{where} {place}"), string
-    for match in _BASE64.finditer(text):
-        inner = _from_base64(match.group())
-        if inner is not None:
-            yield from _unpack(inner, f"{where}base64", depth + 1)
+            pieces = [*_strings(json.loads(stripped), "")]
+        except (ValueError, RecursionError):
+            pass
+        else:
+            yield from ((f"{where}{place}", string) for place, string in pieces)
+    for place, piece in pieces:
+        for match in _BASE64.finditer(piece):
+            inner = _from_base64(match.group())
+            if inner is not None:
+                yield from _unpack(inner, f"{where}{place} base64: ".lstrip(), depth + 1)
 
 
 def _decode(content: bytes) -> str:
@@ -255,7 +258,7 @@ def _strings(data: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _from_base64(text: str) -> bytes | None:
-    compact = re.sub(r"\s|\\n", "", text)
+    compact = re.sub(r"\s", "", text)
     for decode in (base64.b64decode, base64.urlsafe_b64decode):
         try:
             return decode(compact + "=" * (-len(compact) % 4))

@@ -27,7 +27,7 @@ class RestoreCells(OverwriteCells):
         try:
             known = self.gradebook.find_source_cell(grade_id, self.notebook_id, self.assignment_id)
         except MissingEntry:
-            self.log.warning("Cell '%s' is not part of the assignment; its marks are removed", grade_id)
+            self.log.warning("Cell '%s' is not part of the assignment: marks removed", grade_id)
             del cell.metadata["nbgrader"]
             return cell, resources
         cell.metadata["nbgrader"] = self._marks(known)

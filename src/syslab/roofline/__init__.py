@@ -8,7 +8,16 @@
 """
 
 from .kernels import Work
-from .model import Bound, Ceiling, Roof, attainable, bound_by, ridge_point, time_bounds
+from .model import (
+    Bound,
+    Ceiling,
+    Roof,
+    attainable,
+    bound_by,
+    datasheet_roof,
+    ridge_point,
+    time_bounds,
+)
 
 __all__ = [
     "Bound",
@@ -17,6 +26,7 @@ __all__ = [
     "Work",
     "attainable",
     "bound_by",
+    "datasheet_roof",
     "ridge_point",
     "time_bounds",
 ]

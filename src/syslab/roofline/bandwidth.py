@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 
 VALUE_BYTES = 8
@@ -111,10 +112,8 @@ def _pin(index: int) -> None:
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))
-    try:
+    with suppress(OSError):  # where it is not allowed, measure unpinned
         os.sched_setaffinity(0, {cores[index % len(cores)]})
-    except OSError:
-        pass  # not allowed here: measure unpinned
 
 
 @lru_cache(maxsize=1)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 # Instruction sets that decide a CPU's peak. A subset of /proc/cpuinfo flags or sysctl names.
 VECTOR_FLAGS = (
-    "sse2 avx avx2 fma avx512f avx512_bf16 avx512_vnni avx512_fp16 amx_tile amx_bf16 amx_int8 "
-    "asimd bf16 i8mm sve sve2"
-).split()
+    *("sse2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_fp16"),
+    *("amx_tile", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm", "sve", "sve2"),
+)
 
 
 def machine(date: str | None = None) -> dict:

@@ -72,7 +72,9 @@ def memory_ladder(
     described = described or machine()
     sizes_bytes = sizes_bytes or _ladder_sizes(described, device)
     threads = [1] if device == "cuda" else _thread_counts(threads, ends_only=True)
-    cases = [(t, kernel, size) for t in threads for kernel in BANDWIDTH_KERNELS for size in sizes_bytes]
+    cases = [
+        (t, kernel, size) for t in threads for kernel in BANDWIDTH_KERNELS for size in sizes_bytes
+    ]
     rungs = []
     for (count, kernel, size), share_s in spread(cases, budget_s):
         if device == "cuda":
@@ -135,7 +137,7 @@ def points(
     described = described or machine()
     threads = usable_cores() if threads is None else threads
     large_bytes = max(2**16, int(scale * _far_beyond_cache(described, device)))
-    cases = [case for case in _cases(large_bytes, scale, device)]
+    cases = list(_cases(large_bytes, scale, device))
     names = list(dict.fromkeys(case[0] for case in cases))
     for name in kernels_wanted or []:
         if name not in names:
@@ -324,15 +326,13 @@ def _softmax_case(rows, columns, dtype, device):
 
 
 def _layernorm_case(rows, columns, dtype, device):
-    import torch
+    import torch.nn.functional as F
 
     def prepare():
         x = _random((rows, columns), dtype, device)
         gain, bias = (_random((columns,), dtype, device) for _ in range(2))
-        out = torch.empty_like(x)
-        mean, rstd = (torch.empty((rows, 1), dtype=x.dtype, device=device) for _ in range(2))
-        norm = torch.ops.aten.native_layer_norm.out
-        return lambda: norm(x, [columns], gain, bias, 1e-5, out0=out, out1=mean, out2=rstd)
+        # torch can only return a new array here. On a CPU its page faults are part of the time.
+        return lambda: F.layer_norm(x, [columns], gain, bias)
 
     work = kernels.layernorm(rows, columns, VALUE_BYTES[dtype])
     return "layernorm", dtype, {"rows": rows, "columns": columns}, work, prepare
@@ -357,9 +357,11 @@ def _decode_case(batch, heads, kv_heads, context, head_dim, dtype, device):
     import torch.nn.functional as F
 
     def prepare():
-        q = _random((batch, heads, 1, head_dim), dtype, device)
+        # The query heads that share a key/value head stand as rows of one matrix, so that the
+        # cache is read once for all of them.
+        q = _random((batch, kv_heads, heads // kv_heads, head_dim), dtype, device)
         k, v = (_random((batch, kv_heads, context, head_dim), dtype, device) for _ in range(2))
-        return lambda: F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        return lambda: F.scaled_dot_product_attention(q, k, v)
 
     work = kernels.attention_decode(batch, heads, kv_heads, context, head_dim, VALUE_BYTES[dtype])
     shape = {"batch": batch, "heads": heads, "kv_heads": kv_heads, "context": context}

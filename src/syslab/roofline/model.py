@@ -151,6 +151,18 @@ class Roof:
         return attainable(intensity, self.peak, self.bandwidth)
 
 
+def datasheet_roof(name: str, *dtypes: str) -> Roof:
+    """Return the roof of a device in ``syslab.facts``: dense peaks over its main memory.
+
+    ``datasheet_roof("H100 SXM", "bf16", "fp8")`` has the bf16 peak first and fp8 after it.
+    """
+    from syslab import facts
+
+    device = facts.hardware(name)
+    compute = [Ceiling(dtype, device.peak(dtype), COMPUTE_UNIT) for dtype in dtypes or ("bf16",)]
+    return Roof(device.name, compute, Ceiling("DRAM", device.bandwidth, MEMORY_UNIT))
+
+
 @dataclass(frozen=True)
 class Bound:
     """What limits a kernel: see ``bound_by``."""

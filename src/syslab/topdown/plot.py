@@ -33,12 +33,13 @@ def plot_workloads(trees: list[Tree]):
     -------
     matplotlib.figure.Figure
     """
-    import matplotlib.pyplot as plt
+    from syslab.plotting import figure
 
     trees = [trees] if isinstance(trees, Tree) else list(trees)
     if not trees:
         raise ValueError("trees is empty; give at least one result of classify()")
-    fig, ax = plt.subplots(figsize=(9, 1.5 + 0.42 * len(trees)), layout="constrained")
+    fig, ax = figure(height_px=130 + 40 * len(trees))
+    ax.grid(False)
     names = [node.name for node in trees[0].children() if node.name in _STYLE]
     left = [0.0] * len(trees)
     labels = [tree.counter_set.workload for tree in trees]
@@ -59,7 +60,6 @@ def plot_workloads(trees: list[Tree]):
     ax.set_title(f"Top-Down level 1 ({_kinds(trees)} counters)", loc="left")
     fig.legend(ncols=len(names), loc="outside lower center", frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    plt.close(fig)
     return fig
 
 
@@ -79,12 +79,14 @@ def plot_levels(tree: Tree, lost_only: bool = False):
     -------
     matplotlib.figure.Figure
     """
-    import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
+
+    from syslab.plotting import figure
 
     depth = max(node.level for node in tree.nodes)
     path = {node.name for node in drill(tree, lost_only)}
-    fig, ax = plt.subplots(figsize=(2.7 * depth + 0.6, 5.2), layout="constrained")
+    fig, ax = figure(height_px=460)
+    ax.grid(False)
 
     def draw(parent: str | None, top: float) -> None:
         for node in tree.children(parent):
@@ -110,5 +112,4 @@ def plot_levels(tree: Tree, lost_only: bool = False):
     source = tree.counter_set
     ax.set_title(f"{source.workload} ({source.provenance.kind} counters)", loc="left")
     ax.spines[["top", "right", "bottom"]].set_visible(False)
-    plt.close(fig)
     return fig

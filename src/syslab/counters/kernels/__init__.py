@@ -5,6 +5,7 @@ from the assembly, so that instruction counts do not depend on the compiler inst
 """
 
 import platform
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ def assemble(name: str) -> str:
     gcc = need("gcc", "apt-get install gcc libc6-dev")
     source = kernel(name)
     return run([gcc, *source.flags, "-S", source.c_file.name, "-o", "-"], cwd=FOLDER).stdout
+
+
+def compiler(name: str) -> str:
+    """Which compiler made the assembly of a kernel, as it signed it."""
+    found = re.search(r'\.ident\s+"(.*)"', kernel(name).assembly_file.read_text())
+    return found.group(1) if found else "unknown"
 
 
 def run(command: list[str], **options) -> subprocess.CompletedProcess:

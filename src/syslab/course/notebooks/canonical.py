@@ -11,8 +11,12 @@ from typing import Any
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {"name": "python"}
 CELL_METADATA = ("nbgrader", "tags")
+MEASURES = "nbval-ignore-output"  # nbval's tag for a cell whose output is a clock reading
+EXPECTED = "expected-picture:"  # tag of the Markdown cell that shows a graded cell's picture
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PICTURE_METADATA = ("alt", "height", "width")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def read(path: str | Path) -> Any:
@@ -110,12 +114,22 @@ def clean_outputs(outputs: list[Any], execution_count: int | None) -> list[Any]:
             output.text = text
         if output.output_type in ("display_data", "execute_result"):
             output.data.pop(WIDGET_VIEW, None)
-            output.metadata = {}
+            output.metadata = _picture_metadata(output.metadata)
             output.pop("transient", None)
         if output.output_type == "execute_result":
             output.execution_count = execution_count
         cleaned.append(output)
     return cleaned
+
+
+def _picture_metadata(metadata: Any) -> dict[str, dict[str, Any]]:
+    """Alt text and size of pictures; everything else is dropped."""
+    kept = {
+        mime: {key: values[key] for key in PICTURE_METADATA if key in values}
+        for mime, values in metadata.items()
+        if mime.startswith("image/") and isinstance(values, dict)
+    }
+    return {mime: values for mime, values in kept.items() if values}
 
 
 def cell_ids(cells: list[Any]) -> list[str]:
@@ -125,7 +139,9 @@ def cell_ids(cells: list[Any]) -> list[str]:
     seen: dict[str, int] = {}
     for cell in cells:
         source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
-        heading = _HEADING.search(source) if cell.cell_type == "markdown" else None
+        heading = None
+        if cell.cell_type == "markdown":
+            heading = _HEADING.search(_FENCED.sub("", source))
         if heading:
             section, position = slug(heading.group(1)), 0
         grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")

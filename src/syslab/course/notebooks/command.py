@@ -1,12 +1,14 @@
-"""``syslab nb``: view, apply, run, fmt, check."""
+"""``syslab nb``: view, apply, run, fmt, check, minutes."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from syslab.course import paths
+from syslab.course.errors import CourseError
 
 TREES = ("lessons", "labs", "source", "projects", "START.ipynb")
 
@@ -27,15 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("fmt", "rewrite in canonical form"),
         ("check", "refuse what breaks the contract"),
+        ("minutes", "how long a reader needs, by rule"),
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("notebook", type=Path, nargs="*", help="default: every notebook")
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"view": _view, "apply": _apply, "run": _run, "fmt": _fmt, "check": _check}[args.action](
-        args
-    )
+    actions = {
+        "view": _view,
+        "apply": _apply,
+        "run": _run,
+        "fmt": _fmt,
+        "check": _check,
+        "minutes": _minutes,
+    }
+    return actions[args.action](args)
 
 
 def notebooks(given: list[Path] | None = None) -> list[Path]:
@@ -61,7 +70,7 @@ def _view(args: argparse.Namespace) -> int:
 def _apply(args: argparse.Namespace) -> int:
     from syslab.course.notebooks import canonical, execute, text
 
-    edited = args.text.read_text(encoding="utf-8") if args.text else sys.stdin.read()
+    edited = _edited(args.text)
     old = canonical.read(args.notebook) if args.notebook.exists() else None
     merged = canonical.canonicalise(text.apply(edited, old))
     args.notebook.parent.mkdir(parents=True, exist_ok=True)
@@ -73,13 +82,23 @@ def _apply(args: argparse.Namespace) -> int:
     return _report([args.notebook])
 
 
+def _edited(file: Path | None) -> str:
+    if file is None:
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CourseError(f"{file} cannot be read ({error})", "check the path") from None
+
+
 def _run(args: argparse.Namespace) -> int:
     from syslab.course.notebooks import execute
 
-    for path in notebooks(args.notebook):
+    found = notebooks(args.notebook)
+    for path in found:
         execute.run(path, remeasure=args.remeasure)
         print(f"{path}: executed")
-    return 0
+    return _report(found)
 
 
 def _fmt(args: argparse.Namespace) -> int:
@@ -102,10 +121,24 @@ def _check(args: argparse.Namespace) -> int:
     return code
 
 
+def _minutes(args: argparse.Namespace) -> int:
+    from syslab.course import minutes
+    from syslab.course.notebooks import canonical
+
+    for path in notebooks(args.notebook):
+        print(f"{minutes.minutes(canonical.read(path)):4d}  {path}")
+    return 0
+
+
 def _report(found: list[Path]) -> int:
     from syslab.course.notebooks import contract
 
-    findings = [f for path in found for f in contract.check(path.resolve(), paths.root())]
+    findings: list[Any] = []
+    for path in found:
+        try:
+            findings += contract.check(path.resolve(), paths.root())
+        except CourseError as unreadable:  # says which notebook; the others are still looked at
+            findings.append(unreadable)
     for finding in findings:
         print(finding)
     return 1 if findings else 0

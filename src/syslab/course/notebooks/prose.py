@@ -4,9 +4,12 @@ In Markdown a number is followed by an invisible comment with the expression tha
 
     The H100's ridge is 295<!--= facts.hardware("H100 SXM").ridge("bf16") | .0f --> FLOP/B.
 
-The expression sees the notebook's own variables and ``facts``; the part after the last
-``|`` is a format specification (thousands commas in the prose are ignored; a trailing
-``%`` in the specification means the prose shows percent).
+The comment stands right behind the number (or its percent sign), the unit after it. The
+expression sees the notebook's own variables and ``facts``; the part after the last ``|`` is a
+format specification (thousands commas in the prose are ignored; a trailing ``%`` in the
+specification means the prose shows percent).
+
+An expression must not rest on a clock reading: those differ from one machine to the next.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ TAGGED = re.compile(
     r"<!--=\s*(?P<expression>.+?)\s*-->",
     re.DOTALL,
 )
+OPENING = "<!--="
+_CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _SPEC = re.compile(r"^(?P<code>.*\S)\s*\|\s*(?P<spec>,?\.?\d*[dfgeF%]?)$", re.DOTALL)
 
 
@@ -36,24 +41,27 @@ def tagged(notebook: Any) -> list[tuple[int, str, str, str]]:
     return found
 
 
+def loose(source: str) -> int:
+    """How many tags in a Markdown text follow no number, and would never be recomputed."""
+    return _CODE.sub("", TAGGED.sub("", source)).count(OPENING)
+
+
 def agrees(shown: str, value: Any, form: str) -> bool:
     """Whether `value` in format `form` reads as the number shown in the prose."""
     text = format(value, form or "g")
     return text.rstrip("%").replace(",", "") == shown.replace(",", "").lstrip("+")
 
 
-def probe(items: list[tuple[int, str, str, str]]) -> str:
-    """Python source that prints, as JSON, what each expression formats to."""
-    rows = [(shown, code, form) for _, shown, code, form in items]
-    return (
-        "import json as _json\n"
-        "from syslab.course.notebooks import prose as _prose\n"
-        f"print('PROSE' + _json.dumps(_prose.judge({rows!r}, globals())))"
-    )
-
-
 def judge(rows: list[tuple[str, str, str]], namespace: dict[str, Any]) -> list[str]:
-    """One sentence per number that disagrees with its expression."""
+    """One sentence per number that disagrees with its expression.
+
+    Parameters
+    ----------
+    rows
+        Number as shown, expression, format specification.
+    namespace
+        The notebook's own variables.
+    """
     from syslab import facts
 
     scope = {"facts": facts, **namespace}
@@ -61,6 +69,7 @@ def judge(rows: list[tuple[str, str, str]], namespace: dict[str, Any]) -> list[s
     for shown, code, form in rows:
         try:
             value = eval(code, scope)  # authored in this repository, not input
+            value = value.item() if hasattr(value, "item") else value
         except Exception as error:
             problems.append(f"{shown} <!--= {code} -->: {type(error).__name__}: {error}")
             continue
@@ -81,11 +90,56 @@ def evaluate(client: Any, notebook: Any) -> list[str]:
     items = tagged(notebook)
     if not items:
         return []
-    cell = nbformat.v4.new_code_cell(probe(items))
+    cell = nbformat.v4.new_code_cell(_probe(items))
     client.nb.cells.append(cell)
     try:
         client.execute_cell(cell, len(client.nb.cells) - 1, store_history=False)
     finally:
         client.nb.cells.pop()
     text = "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
-    return json.loads(text.split("PROSE", 1)[1])
+    return json.loads(text.split("PROSE", 1)[1]) + _on_clock_readings(notebook)
+
+
+def recompute(notebook: Any) -> list[str]:
+    """Judge the tagged numbers without a kernel; cells that rest on clock readings do not run.
+
+    The current folder must be the notebook's own. What a cell raises passes through.
+    """
+    import contextlib
+    import io
+
+    from syslab.course.notebooks.inprocess import Session, measured
+
+    items = tagged(notebook)
+    if not items:
+        return []
+    skipped, _ = measured(notebook)
+    session = Session()
+    with contextlib.redirect_stdout(io.StringIO()):
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type == "code" and index not in skipped:
+                session.run(cell.source, cell.get("id", "cell"))
+    rows = [(shown, code, form) for _, shown, code, form in items]
+    return judge(rows, session.namespace) + _on_clock_readings(notebook)
+
+
+def _on_clock_readings(notebook: Any) -> list[str]:
+    from syslab.course.notebooks.inprocess import measured, uses_any
+
+    _, names = measured(notebook)
+    return [
+        f"{shown} <!--= {code} --> rests on a clock reading ({', '.join(sorted(used))}): "
+        "take it from recorded data or facts"
+        for _, shown, code, _ in tagged(notebook)
+        if (used := uses_any(code, names))
+    ]
+
+
+def _probe(items: list[tuple[int, str, str, str]]) -> str:
+    """Python source that prints, as JSON, what each expression formats to."""
+    rows = [(shown, code, form) for _, shown, code, form in items]
+    return (
+        "import json as _json\n"
+        "from syslab.course.notebooks import prose as _prose\n"
+        f"print('PROSE' + _json.dumps(_prose.judge({rows!r}, globals())))"
+    )

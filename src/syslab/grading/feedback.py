@@ -1,0 +1,163 @@
+"""What of a graded notebook the learner gets to see: the reasons, not the hidden tests.
+
+nbgrader's feedback page prints the whole test cell. ``HideHiddenTests`` runs before the page is
+made and replaces every hidden region by one line that says how many hidden checks passed;
+tracebacks and printed text lose the lines that quote one.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
+HIDDEN_LINE = "(a hidden check is not shown)"
+MIN_LENGTH = 12  # shorter lines, `else:` or `)`, give nothing away
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LINE = re.compile(r"^\s*(PASS|FAIL)\b[\s:]*(.*)$", re.MULTILINE)
+_NUMBERED = re.compile(r"^\s*(?:-+>\s*)?\d+\s?(.*)$")
+
+
+class HideHiddenTests(NbGraderPreprocessor):
+    """Take hidden tests out of a notebook that is about to become a feedback page."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        return hide(nb), resources
+
+
+def hide(notebook: Any) -> Any:
+    """Hide the hidden tests of an autograded notebook, in place, and return it."""
+    regions = {id(cell): region(cell.source) for cell in notebook.cells}
+    hidden = [line for lines in regions.values() for line in lines]
+    secrets = {_plain(line) for line in hidden if len(_plain(line)) >= MIN_LENGTH}
+    if not any(regions.values()):
+        return notebook
+    for cell in notebook.cells:
+        if regions[id(cell)]:
+            cell.source = _without_region(cell.source, summary(cell, regions[id(cell)]))
+        elif secrets and cell.cell_type == "markdown":
+            cell.source = _without_lines(cell.source, secrets)
+        for output in cell.get("outputs", []):
+            _clean(output, secrets)
+    return notebook
+
+
+def region(source: str) -> list[str]:
+    """The lines of the hidden regions of a cell, markers left out."""
+    lines: list[str] = []
+    inside = False
+    for line in source.split("\n"):
+        if BEGIN in line:
+            inside = True
+        elif END in line:
+            inside = False
+        elif inside:
+            lines.append(line)
+    return lines
+
+
+def summary(cell: Any, hidden: list[str]) -> str:
+    """``hidden checks: 2 of 3 passed``, counted from what the cell printed.
+
+    A printed check belongs to the hidden ones when its label is written in the hidden region.
+    """
+    from syslab.course import scores
+
+    labels = _labels(hidden)
+    verdicts = [
+        m[1] == "PASS"
+        for m in _LINE.finditer(scores.printed(cell))
+        if any(label.match(m[2]) for label in labels)
+    ]
+    if verdicts:
+        return f"hidden checks: {sum(verdicts)} of {len(verdicts)} passed"
+    if scores.error(cell):
+        return "hidden checks: not reached, or ended by the error below"
+    return "hidden checks ran here"
+
+
+def _labels(hidden: list[str]) -> list[re.Pattern[str]]:
+    """Patterns of the labels in a hidden region: its string literals; f-strings with gaps."""
+    import textwrap
+
+    try:
+        tree = ast.parse(textwrap.dedent("\n".join(hidden)))
+    except SyntaxError:
+        return []
+    patterns = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        for argument in call.args[:1]:
+            pattern = _pattern(argument)
+            if pattern:
+                patterns.append(re.compile(rf"{pattern}(?::|$)"))
+    return patterns
+
+
+def _pattern(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.escape(node.value)
+    if isinstance(node, ast.JoinedStr):
+        parts = [re.escape(p.value) if isinstance(p, ast.Constant) else ".*?" for p in node.values]
+        return "".join(parts) if any(part != ".*?" for part in parts) else ""
+    return ""
+
+
+def _without_region(source: str, said: str) -> str:
+    lines: list[str] = []
+    inside = told = False
+    for line in source.split("\n"):
+        if BEGIN in line:
+            inside = True
+            if not told:
+                indent = line[: len(line) - len(line.lstrip())]
+                lines.append(f"{indent}# {said}")
+                told = True
+        elif END in line:
+            inside = False
+        elif not inside:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _clean(output: Any, secrets: set[str]) -> None:
+    if output.output_type == "stream":
+        output.text = _without_lines("".join(output.text), secrets)
+    elif output.output_type == "error":
+        output.traceback = [_without_lines(frame, secrets) for frame in output.traceback]
+        output.evalue = _without_lines(output.evalue, secrets)
+    else:
+        for mime, data in list(output.get("data", {}).items()):
+            if mime.startswith("text/") and isinstance(data, (str, list)):
+                output.data[mime] = _without_lines("".join(data), secrets)
+
+
+def _without_lines(text: str, secrets: set[str]) -> str:
+    """`text` with every line that quotes a hidden one replaced, blanks and colours aside."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        bare = _ANSI.sub("", line)
+        numbered = _NUMBERED.match(bare)
+        plain = _plain(numbered[1] if numbered else bare)
+        quoted = _plain(_unescaped(bare))
+        if plain in secrets or any(secret in quoted for secret in secrets):
+            if not lines or lines[-1] != HIDDEN_LINE:
+                lines.append(HIDDEN_LINE)
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _unescaped(text: str) -> str:
+    """Also read a line printed as a Python string (`repr` of the cell's text) or as HTML."""
+    import html
+
+    printed = text.replace("\\n", " ").replace("\\'", "'").replace('\\"', '"')
+    return f"{html.unescape(text)} {printed}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
