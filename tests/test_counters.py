@@ -20,6 +20,7 @@ from syslab.counters import (
     load_event_file,
     multiplex,
     phased_workload,
+    provenance,
     recorded,
     synthetic_readings,
 )
@@ -113,8 +114,7 @@ def test_a_newer_event_file_breaks_the_pins_and_a_renamed_event(events):
 
 
 def test_a_changed_byte_changes_the_checksum(pinned, events, tmp_path):
-    content = json.loads((live.Path(calibration.__file__).parent / "events" / f"{OLD}.json")
-                         .read_text())
+    content = json.loads((provenance.FOLDER / f"{OLD}.json").read_text())
     content["Events"][0]["BriefDescription"] += " "
     copy = tmp_path / "copy.json"
     copy.write_text(json.dumps(content))

@@ -367,9 +367,9 @@ PLANTED = {
     ),
     "bad status": (
         'status = "ready"',
-        'status = "redy"',
-        'status = "redy"',
-        "module 'arch-01': status must be one of ready, planned, not text 'redy'; "
+        'status = "raady"',
+        'status = "raady"',
+        "module 'arch-01': status must be one of ready, planned, not text 'raady'; "
         "did you mean 'ready'?",
     ),
     "bad level": (

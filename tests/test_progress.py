@@ -257,8 +257,8 @@ def test_the_latest_prediction_counts_and_the_first_is_kept():
 
 
 def test_an_unknown_kind_is_told_and_does_no_harm(capsys, file):
-    progress.record("chek", "arch-01/lines")
-    assert "unknown kind 'chek'" in capsys.readouterr().out
+    progress.record("checq", "arch-01/lines")
+    assert "unknown kind 'checq'" in capsys.readouterr().out
     assert not file.exists()
 
 

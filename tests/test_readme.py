@@ -111,7 +111,7 @@ def test_a_stale_table_is_found_and_written(copy, capsys):
     [
         (lambda t: t.replace("<!-- end of generated: modules -->", ""), "block 'modules' exactly"),
         (lambda t: t.replace("<!-- generated: points -->", ""), "block 'points' exactly once"),
-        (lambda t: t.replace("generated: points", "generated: pionts"), "'pionts', which nothing"),
+        (lambda t: t.replace("generated: points", "generated: poimts"), "'poimts', which nothing"),
         (
             lambda t: t + "\n<!-- generated: points -->\n<!-- end of generated: points -->\n",
             "block 'points' exactly once",

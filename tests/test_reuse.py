@@ -179,14 +179,14 @@ def test_the_kv_cache_cliff_is_at_its_size():
 
 
 def test_sampling_at_rate_one_is_exact_and_less_is_close():
-    trace = reuse.lines(traces.zipf(20_000, 200_000, 0.7, seed=4))
+    trace = reuse.lines(traces.zipf(20_000, 200_000, 1.0, seed=4))
     exact = reuse.miss_ratio_curve(reuse.distances(trace))
     assert reuse.shards(trace, 1.0).miss_ratio == pytest.approx(exact.miss_ratio, abs=1e-12)
+    # A few hot lines carry much of this trace; the adjustment is for their luck in the draw.
     errors = {adjust: [reuse.mean_absolute_error(reuse.shards(trace, 0.1, seed, adjust), exact)
                        for seed in range(6)] for adjust in (True, False)}
-    assert max(errors[True]) < 0.1
-    assert np.mean(errors[True]) < 0.04
-    assert np.mean(errors[True]) < np.mean(errors[False])
+    assert np.mean(errors[True]) < 0.06
+    assert np.mean(errors[True]) < 0.7 * np.mean(errors[False])
     assert errors[True][0] == reuse.mean_absolute_error(reuse.shards(trace, 0.1, 0), exact)
 
 

@@ -236,7 +236,7 @@ def test_bars_hold_the_fractions_and_do_not_rely_on_colour():
         [100] * len(trees))
     assert len({bars[0].get_hatch() for bars in ax.containers}) == len(ax.containers)
     assert "slots (%)" in ax.get_xlabel()
-    assert "synthetic" in ax.get_title(loc="left")
+    assert "synthetic" in ax.get_title(loc="left") + ax.get_title()
 
 
 def test_icicle_areas_are_slots():

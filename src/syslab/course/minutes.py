@@ -30,6 +30,12 @@ def exact(notebook: Any) -> float:
         if cell.cell_type == "markdown":
             total += len(re.findall(r"\w+", _NOT_READ.sub(" ", cell.source))) / WORDS_PER_MINUTE
             total += sum(float(allowed) for allowed in _CARD.findall(cell.source))
-        elif cell.cell_type == "code" and "nbgrader" not in cell.metadata:
+        elif cell.cell_type == "code" and not _on_a_card(cell):
             total += PER_CODE_CELL + PER_QUESTION * len(_QUESTION.findall(cell.source))
     return total
+
+
+def _on_a_card(cell: Any) -> bool:
+    """Whether the cell is an exercise's answer or test cell."""
+    meta = cell.metadata.get("nbgrader", {})
+    return bool(meta.get("solution") or meta.get("grade"))

@@ -73,7 +73,10 @@ def _grade_one(assignment: Assignment, config: Any, student: str) -> str:
     try:
         nbgrader_apps.step("converters.Autograde", config, name, student)
         nbgrader_apps.step("converters.GenerateFeedback", config, name, student, force=True)
-        nbgrader_apps.step("exchange.ReleaseFeedback", config, name, student)
+        # What came by another way than the exchange has no time stamp and nowhere to go back to;
+        # its page stays in feedback/.
+        if (assignment.root / "submitted" / student / name / "timestamp.txt").is_file():
+            nbgrader_apps.step("exchange.ReleaseFeedback", config, name, student)
     except CourseError as error:
         return error.message
     return ""

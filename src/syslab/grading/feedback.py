@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import List
 
 BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
 HIDDEN_LINE = "(a hidden check is not shown)"
@@ -24,6 +25,9 @@ _NUMBERED = re.compile(r"^\s*(?:-+>\s*)?\d+\s?(.*)$")
 
 class HideHiddenTests(NbGraderPreprocessor):
     """Take hidden tests out of a notebook that is about to become a feedback page."""
+
+    # Set by the HTML exporter for every preprocessor; without the trait each page logs a warning.
+    display_data_priority = List(config=True)
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         return hide(nb), resources

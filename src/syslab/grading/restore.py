@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from nbgrader.api import MissingEntry
@@ -48,6 +49,7 @@ class RestoreCells(OverwriteCells):
             cell = self.missing_cell_transform(
                 texts[grade_id], points[grade_id], is_solution=grade_id in solutions
             )
+            cell["id"] = "restored-" + re.sub(r"[^A-Za-z0-9_-]", "-", grade_id)[:50]
             at = insertion_index(marks, order, grade_id)
             nb.cells.insert(at, cell)
             marks.insert(at, grade_id)

@@ -3,6 +3,7 @@
 - ``model``: ridge point, attainable FLOP/s, ceilings, which one binds;
 - ``kernels``: FLOP and bytes of real kernels in closed form;
 - ``measure``: bandwidth ladder, compute peaks and kernels of the machine you sit at;
+- ``traps``: the same work measured carelessly and with care;
 - ``gpu_tables``: the same for data-centre GPUs, from published kernel timings;
 - ``plot``: the picture, still or with sliders.
 """

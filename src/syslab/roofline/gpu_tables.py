@@ -200,8 +200,9 @@ def above_roof(frame, peak: float, bandwidth: float, cache_bytes: float | None =
     """Return the rows that beat the roofline of ``peak`` and ``bandwidth``, the worst first.
 
     Nothing can beat a datasheet, so each such row accuses the model: its operands fit in the
-    cache (column ``fits_cache``) and never came from memory, or its bytes were counted wrong.
-    Column ``share`` is measured over attainable FLOP/s.
+    cache (column ``fits_cache``) and never came from memory, or are a little larger and partly
+    stayed there, or their bytes were counted wrong. Column ``share`` is measured over
+    attainable FLOP/s.
     """
     cache_bytes = _cache_bytes(frame) if cache_bytes is None else cache_bytes
     share = frame["flops"] / attainable(frame["intensity"].to_numpy(), peak, bandwidth)

@@ -1,15 +1,16 @@
 """Pictures of Top-Down trees.  Colour never carries the meaning alone: hatch and label do too."""
 
+from syslab import plotting
 from syslab.topdown.tree import Tree, drill
 
-# Okabe-Ito colours, distinguishable with the common forms of colour blindness.
 _STYLE = {
-    "retiring": ("#009E73", ""),
-    "bad_speculation": ("#E69F00", "//"),
-    "front_end_bound": ("#56B4E9", ".."),
-    "back_end_bound": ("#CC79A7", "\\\\"),
-    "smt_contention": ("#BBBBBB", "xx"),
+    "retiring": (plotting.GREEN, ""),
+    "bad_speculation": (plotting.ORANGE, "//"),
+    "front_end_bound": (plotting.SKY, ".."),
+    "back_end_bound": (plotting.PURPLE, "\\\\"),
+    "smt_contention": (plotting.GREY, "xx"),
 }
+_LABEL_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 1.2}
 
 
 def _words(name: str) -> str:
@@ -33,12 +34,10 @@ def plot_workloads(trees: list[Tree]):
     -------
     matplotlib.figure.Figure
     """
-    from syslab.plotting import figure
-
     trees = [trees] if isinstance(trees, Tree) else list(trees)
     if not trees:
         raise ValueError("trees is empty; give at least one result of classify()")
-    fig, ax = figure(height_px=130 + 40 * len(trees))
+    fig, ax = plotting.figure(height_px=130 + 40 * len(trees))
     ax.grid(False)
     names = [node.name for node in trees[0].children() if node.name in _STYLE]
     left = [0.0] * len(trees)
@@ -57,13 +56,9 @@ def plot_workloads(trees: list[Tree]):
         left = [start + width for start, width in zip(left, widths, strict=True)]
     ax.invert_yaxis()
     ax.set(xlim=(0, 100), xlabel="share of pipeline slots (%)")
-    ax.set_title(f"Top-Down level 1 ({_kinds(trees)} counters)", loc="left")
-    fig.legend(ncols=len(names), loc="outside lower center", frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_title(f"Top-Down level 1 ({_kinds(trees)} counters)")
+    fig.legend(ncols=len(names), loc="outside lower center")
     return fig
-
-
-_LABEL_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 1.2}
 
 
 def _kinds(trees) -> str:
@@ -81,11 +76,9 @@ def plot_levels(tree: Tree, lost_only: bool = False):
     """
     from matplotlib.patches import Rectangle
 
-    from syslab.plotting import figure
-
     depth = max(node.level for node in tree.nodes)
     path = {node.name for node in drill(tree, lost_only)}
-    fig, ax = figure(height_px=460)
+    fig, ax = plotting.figure(height_px=460)
     ax.grid(False)
 
     def draw(parent: str | None, top: float) -> None:
@@ -110,6 +103,6 @@ def plot_levels(tree: Tree, lost_only: bool = False):
     ax.set_xticks([level + 0.485 for level in range(depth)],
                   [f"level {level + 1}" for level in range(depth)])
     source = tree.counter_set
-    ax.set_title(f"{source.workload} ({source.provenance.kind} counters)", loc="left")
-    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.set_title(f"{source.workload} ({source.provenance.kind} counters)")
+    ax.spines["bottom"].set_visible(False)
     return fig
