@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 VENV := .venv/bin
 WORKERS ?= 2
-NOTEBOOK_FOLDERS := $(wildcard lessons labs projects source)
+NOTEBOOK_FOLDERS := $(wildcard START.ipynb lessons labs projects source)
 LAB_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(filter none,$(BROWSER)),--no-browser) \
 	$(if $(LAB_ARGS),-- $(LAB_ARGS))
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg

@@ -108,7 +108,8 @@ def test_from_source_to_feedback_by_command_line(course, assignment):
     assert "VALIDATION FAILED ON 3 CELL(S)" in " ".join(said.split())
     mini.answer(mine, {**mini.WARNING, "attainable": mini.WRONG["attainable"]}, "My memo.")
     said = nbgrader(course, "validate", str(mine))
-    assert "Partial credit; passed some but not all" in said
+    assert "FAIL  far above the ridge: you forgot the compute ceiling" in said
+    assert "VALIDATION FAILED ON 1 CELL(S)" in said, "a warning is no failure"
 
     (assignment.work / "mine.json").write_text('{"DRAM": 17}\n')
     nbgrader(course, "submit", "arch-02")
@@ -182,12 +183,12 @@ def _renamed(notebook):
 
 CLASS = {
     "stub": ({}, None, None, 0.0),
-    "wrong": (mini.WRONG, None, None, 1.0),
+    "wrong": (mini.WRONG, None, None, 2.0),
     "right": (mini.RIGHT, "Memo.", None, 5.0),
     "warns": (mini.WARNING, "Memo.", None, 5.0),
     "no-tests": (mini.RIGHT, "Memo.", _no_tests, 5.0),
     "no-first": (mini.RIGHT, "Memo.", _no_first_exercise, 3.0),
-    "cheat": (mini.WRONG, None, _cheat, 1.0),
+    "cheat": (mini.WRONG, None, _cheat, 2.0),
     "renamed": (mini.RIGHT, "Memo.", _renamed, 5.0),
 }
 
@@ -281,8 +282,8 @@ def executed(source, outputs):
 
 def test_hidden_tests_are_counted_by_their_labels():
     text = (
-        "PASS  100 FLOP/s over 10 B/s\nFAIL  a slow memory: got 10\nPASS  bandwidth 2\n"
-        "FAIL  bandwidth 4: got 10\n"
+        "PASS  100 FLOP/s over 10 B/s\nFAIL (hidden)  a slow memory: got 10\n"
+        "PASS (hidden)  bandwidth 2\nFAIL (hidden)  bandwidth 4: got 10\n"
     )
     stream = nbformat.v4.new_output("stream", name="stdout", text=text)
     notebook = feedback.hide(executed(mini.TEST_RIDGE, [stream]))

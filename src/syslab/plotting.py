@@ -283,7 +283,6 @@ class Live:
                 options=options,
                 value=self.values[name],
                 description=name.replace("_", " "),
-                continuous_update=True,
                 style=wide,
                 layout={"width": "24em"},
             )

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_LINE = re.compile(r"^\s*(PASS|FAIL)\b[\s:]*(.*)$")
+_LINE = re.compile(r"^(PASS|FAIL)( \(hidden\))?\s+(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """One printed check: its outcome, whether it is a hidden one, its label and reason."""
+
+    passed: bool
+    hidden: bool
+    text: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,12 @@ def printed(cell: Any) -> str:
     )
 
 
+def checks(cell: Any) -> list[CheckLine]:
+    """The checks whose outcome a code cell printed."""
+    found = _LINE.finditer(printed(cell))
+    return [CheckLine(m[1] == "PASS", bool(m[2]), m[3].strip()) for m in found]
+
+
 def error(cell: Any) -> str:
     """``Name: message`` of the exception that ended the cell, empty without one."""
     for output in cell.get("outputs", []):
@@ -105,15 +120,14 @@ def error(cell: Any) -> str:
 
 def _score(cell: Any, meta: Any, answered: bool) -> CellScore:
     most = float(meta.get("points") or 0.0)
-    lines = [_LINE.match(line) for line in printed(cell).split("\n")]
-    checks = [(m[1], m[2].strip()) for m in lines if m]
+    lines = checks(cell)
     return CellScore(
         exercise=exercise(meta["grade_id"]),
         grade_id=meta["grade_id"],
         points=_points(cell, meta, most, answered),
         max_points=most,
-        passed=tuple(text for verdict, text in checks if verdict == "PASS"),
-        failed=tuple(text for verdict, text in checks if verdict == "FAIL"),
+        passed=tuple(line.text for line in lines if line.passed),
+        failed=tuple(line.text for line in lines if not line.passed),
         error=error(cell),
         answered=answered,
         by_hand=bool(meta.get("task") or meta.get("solution") or cell.cell_type != "code"),

@@ -7,19 +7,19 @@ tracebacks and printed text lose the lines that quote one.
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import Any
 
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import List
 
+from syslab.course import scores
+
 BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
 HIDDEN_LINE = "(a hidden check is not shown)"
 MIN_LENGTH = 12  # shorter lines, `else:` or `)`, give nothing away
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_LINE = re.compile(r"^\s*(PASS|FAIL)\b[\s:]*(.*)$", re.MULTILINE)
 _NUMBERED = re.compile(r"^\s*(?:-+>\s*)?\d+\s?(.*)$")
 
 
@@ -42,7 +42,7 @@ def hide(notebook: Any) -> Any:
         return notebook
     for cell in notebook.cells:
         if regions[id(cell)]:
-            cell.source = _without_region(cell.source, summary(cell, regions[id(cell)]))
+            cell.source = _without_region(cell.source, summary(cell))
         elif secrets and cell.cell_type == "markdown":
             cell.source = _without_lines(cell.source, secrets)
         for output in cell.get("outputs", []):
@@ -64,50 +64,14 @@ def region(source: str) -> list[str]:
     return lines
 
 
-def summary(cell: Any, hidden: list[str]) -> str:
-    """``hidden checks: 2 of 3 passed``, counted from what the cell printed.
-
-    A printed check belongs to the hidden ones when its label is written in the hidden region.
-    """
-    from syslab.course import scores
-
-    labels = _labels(hidden)
-    verdicts = [
-        m[1] == "PASS"
-        for m in _LINE.finditer(scores.printed(cell))
-        if any(label.match(m[2]) for label in labels)
-    ]
-    if verdicts:
-        return f"hidden checks: {sum(verdicts)} of {len(verdicts)} passed"
+def summary(cell: Any) -> str:
+    """``hidden checks: 2 of 3 passed``, counted from what the cell printed."""
+    passed = [line.passed for line in scores.checks(cell) if line.hidden]
+    if passed:
+        return f"hidden checks: {sum(passed)} of {len(passed)} passed"
     if scores.error(cell):
         return "hidden checks: not reached, or ended by the error below"
     return "hidden checks ran here"
-
-
-def _labels(hidden: list[str]) -> list[re.Pattern[str]]:
-    """Patterns of the labels in a hidden region: its string literals; f-strings with gaps."""
-    import textwrap
-
-    try:
-        tree = ast.parse(textwrap.dedent("\n".join(hidden)))
-    except SyntaxError:
-        return []
-    patterns = []
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        for argument in call.args[:1]:
-            pattern = _pattern(argument)
-            if pattern:
-                patterns.append(re.compile(rf"{pattern}(?::|$)"))
-    return patterns
-
-
-def _pattern(node: ast.expr) -> str:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return re.escape(node.value)
-    if isinstance(node, ast.JoinedStr):
-        parts = [re.escape(p.value) if isinstance(p, ast.Constant) else ".*?" for p in node.values]
-        return "".join(parts) if any(part != ".*?" for part in parts) else ""
-    return ""
 
 
 def _without_region(source: str, said: str) -> str:

@@ -200,10 +200,10 @@ def _shade(ax, roof: Roof) -> None:
     (left, right), ridge = ax.get_xlim(), roof.ridge
     ax.axvspan(left, ridge, color=_SHADES["memory-bound"], zorder=0, lw=0)
     ax.axvspan(ridge, right, color=_SHADES["compute-bound"], zorder=0, lw=0)
-    style = {"transform": ax.get_xaxis_transform(), "fontsize": 9, "color": GREY}
-    below = f"memory-bound below {ridge:.3g} FLOP/B  "
-    ax.text(ridge, 0.015, below, ha="right", va="bottom", **style)
-    ax.text(ridge, 0.015, "  compute-bound", ha="left", va="bottom", **style)
+    style = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "va": "bottom"}
+    style |= {"fontsize": 9, "color": GREY}
+    ax.annotate(f"memory-bound below {ridge:.3g} FLOP/B", (ridge, 0), (-6, 5), ha="right", **style)
+    ax.annotate("compute-bound", (ridge, 0), (6, 5), ha="left", **style)
 
 
 def _draw_ceilings(ax, roof: Roof) -> None:

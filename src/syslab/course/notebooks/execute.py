@@ -103,7 +103,6 @@ def _surroundings() -> Iterator[str]:
         environment = {
             "SYSLAB_STATE": scratch,
             "SYSLAB_NO_PROGRESS": "1",
-            "PYTHONHASHSEED": "0",
             # Stored outputs are those of a machine without a GPU, unless the author asks for one.
             "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }
