@@ -51,6 +51,8 @@ c = get_config()
 c.CourseDirectory.course_id = "principal-ai-systems"
 c.CourseDirectory.root = str(ROOT)
 c.CourseDirectory.db_url = f"sqlite:///{ROOT / 'gradebook.db'}"
+# The demonstration in autograded/ is in no gradebook: feedback for all students would stop there.
+c.CourseDirectory.student_id_exclude = "demo-typical"
 # Author's files that stay in source/: rubrics, comment banks and the list of helper files.
 # Anything else there is copied to the learner and has to be listed in helpers.txt.
 c.CourseDirectory.ignore = [

@@ -102,6 +102,25 @@ def test_an_acknowledged_erratum_is_accepted(pinned, events):
     assert lint(definition, events) == []
 
 
+def test_a_factor_with_a_unit_makes_a_sum_possible(events):
+    issued, recovery = "UOPS_ISSUED.ANY", "INT_MISC.RECOVERY_CYCLES"
+    clock = "CPU_CLK_UNHALTED.THREAD"
+    bare = MetricDefinition(
+        "wasted", f"({issued} + 4 * {recovery}) / (4 * {clock})", "1",
+        {issued: "slots", recovery: "cycles", clock: "cycles"}, "CC-EVENTS-001", "2",
+        "CourseCore C1", "4", events.version, events.checksum)
+    assert codes(lint(bare, events)) == {"incompatible-sum"}
+    named = replace(bare, formula=bare.formula.replace("4", "WIDTH"),
+                    factors={"WIDTH": (4, "slots/cycles")})
+    assert lint(named, events) == []
+    readings = {issued: 60, recovery: 5, clock: 100}
+    assert named.value(readings) == bare.value(readings) == 0.2
+    assert codes(lint(replace(named, factors={"WIDTH": (0, "slots/cycles")}), events)) == {
+        "unguarded-division"}
+    with pytest.raises(ValueError, match="WIDTH is in events and in factors"):
+        replace(named, events={**named.events, "WIDTH": "slots"})
+
+
 def test_a_newer_event_file_breaks_the_pins_and_a_renamed_event(events):
     name = "CYCLE_ACTIVITY.STALLS_L3_MISS"
     definition = MetricDefinition(

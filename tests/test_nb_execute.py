@@ -61,8 +61,8 @@ def test_running_again_changes_no_byte(make, tmp_path):
         code(
             PLOT.replace("show", "live, Slider")
             + "line, = ax.plot([0], [0])\n"
-            + "live(lambda n: line.set_ydata([n]) or f'{n} items', fig, alt='A dot that moves up.',\n"
-            "     n=Slider(1, 9, 3))"
+            + "def draw(n):\n    line.set_ydata([n])\n    return f'{n} items'\n"
+            + "live(draw, fig, alt='A dot that moves up.', n=Slider(1, 9, 3))"
         ),
         code("from syslab.course.lesson import quick_check, predict\nquick_check('which')"),
         code("predict('p', None, low=1, high=9)"),

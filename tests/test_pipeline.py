@@ -104,8 +104,6 @@ def test_from_source_to_feedback_by_command_line(course, assignment):
     mine = assignment.work / mini.NOTEBOOK
     assert mine.read_bytes() == made_by_syslab
 
-    said = nbgrader(course, "validate", str(mine))
-    assert "VALIDATION FAILED ON 3 CELL(S)" in " ".join(said.split())
     mini.answer(mine, {**mini.WARNING, "attainable": mini.WRONG["attainable"]}, "My memo.")
     said = nbgrader(course, "validate", str(mine))
     assert "FAIL  far above the ridge: you forgot the compute ceiling" in said
@@ -120,6 +118,8 @@ def test_from_source_to_feedback_by_command_line(course, assignment):
     graded = course / "autograded" / student / "arch-02"
     assert (graded / "mine.json").read_text() == '{"DRAM": 17}\n', "own measurements must survive"
 
+    demonstration = course / "autograded/demo-typical/arch-02"
+    shutil.copytree(graded, demonstration)  # in the repository, but in nobody's gradebook
     nbgrader(course, "generate_feedback", "arch-02")
     nbgrader(course, "release_feedback", "arch-02")
     nbgrader(course, "fetch_feedback", "arch-02")
@@ -364,7 +364,6 @@ def test_the_demonstration_is_reproducible(course, assignment, answers):
     notebook = nbformat.read(stored, as_version=4)
     nbformat.validate(notebook)
     assert '"""Return the ridge point' in mini.cell(notebook, "ridge").source, "only the stub goes"
-    assert demo.verify(assignment, answers) == []
     mini.cell(notebook, "ridge").source += "\n# touched"
     nbformat.write(notebook, stored)
     (difference,) = demo.verify(assignment, answers)

@@ -138,7 +138,16 @@ def test_time_call_warms_up_and_repeats():
     assert len(calls) > timed.samples >= 1
 
 
-def test_a_call_longer_than_the_budget_is_made_once():
+def test_without_time_left_a_call_is_still_warmed_up_and_sampled(monkeypatch):
+    monkeypatch.setattr(timing, "SHORTEST_SAMPLE_S", 0)
+    calls = []
+    timed = timing.time_call(lambda: calls.append(1), 0.0)
+    assert timed.samples == 3
+    assert len(calls) == 4
+
+
+def test_a_long_call_beyond_the_budget_is_made_once(monkeypatch):
+    monkeypatch.setattr(timing, "LONG_CALL_S", 0)
     calls = []
     timed = timing.time_call(lambda: calls.append(1), 0.0)
     assert (len(calls), timed.samples) == (1, 1)
@@ -199,6 +208,26 @@ def test_points_can_be_picked_and_settings_are_put_back(described):
     assert all(p.seconds <= p.median_s and p.intensity > 0 for p in found)
     assert torch.get_num_threads() == before
     assert not torch.is_inference_mode_enabled()
+
+
+def test_a_kernel_far_beyond_the_budget_is_left_out(described, monkeypatch):
+    slow = {"fp32": 1e12, "bf16": 1.0}  # bf16 at 1 FLOP/s
+    monkeypatch.setattr(measure, "_quick_rate", lambda dtype, device: slow[dtype])
+    found = measure.points(["gemv"], threads=1, described=described, **TINY)
+    assert [p.dtype for p in found] == ["fp32"]
+
+
+def test_importing_loads_nothing_heavy():
+    code = (
+        "import sys, syslab.plotting, syslab.roofline, syslab.roofline.measure,"
+        "syslab.roofline.plot, syslab.roofline.gpu_tables, syslab.roofline.traps;"
+        "print([m for m in ('torch', 'pandas', 'matplotlib', 'numba') if m in sys.modules])"
+    )
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,9 @@ class MetricDefinition:
         The event file that the names were taken from; ``sha256:...`` of its bytes.
     errata : tuple of str
         Errata of these events that the author has read and accepts.
+    factors : mapping of str to (float, str), optional
+        Named numbers in the formula with their units: ``{"WIDTH": (4, "slots/cycles")}``.  A bare
+        number takes the unit of what it meets, so it cannot turn cycles into slots.
     """
 
     name: str
@@ -48,10 +51,17 @@ class MetricDefinition:
     event_file_version: str = ""
     checksum: str = ""
     errata: tuple[str, ...] = ()
+    factors: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        both = sorted(self.factors.keys() & self.events.keys())
+        if both:
+            raise ValueError(f"{', '.join(both)} is in events and in factors; rename the factor")
 
     def value(self, readings: Mapping[str, float]) -> float:
         """The metric for these readings.  Lint the definition first."""
-        return Formula(self.formula).value(readings)
+        factors = {name: value for name, (value, _) in self.factors.items()}
+        return Formula(self.formula).value({**readings, **factors})
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,14 @@ def _lint_formula(d: MetricDefinition, file: EventFile) -> list[Finding]:
     except ValueError as error:
         return [Finding("bad-formula", str(error), "write plain arithmetic on event names")]
     found = []
+    units = {**d.events, **{name: unit for name, (_, unit) in d.factors.items()}}
+
+    def never_zero(name: str) -> bool:
+        return d.factors[name][0] != 0 if name in d.factors else file.never_zero(name)
+
     for event in formula.events:
+        if event in d.factors:
+            continue
         if event not in d.events:
             found.append(Finding("event-undeclared", f"{event} has no unit in `events`",
                                  "declare what one count of it is"))
@@ -190,15 +207,15 @@ def _lint_formula(d: MetricDefinition, file: EventFile) -> list[Finding]:
             if erratum not in d.errata:
                 found.append(Finding("erratum-not-acknowledged", f"{erratum} affects {event}",
                                      "read it; add it to `errata` or choose another event"))
-    if all(event in d.events for event in formula.events):
-        unit, clashes = formula.unit(d.events)
+    if all(name in units for name in formula.events):
+        unit, clashes = formula.unit(units)
         found += [Finding("incompatible-sum", f"adds {clash}",
-                          "convert to one unit first, with a factor that carries a unit")
+                          "convert to one unit first, with one of `factors`")
                   for clash in clashes]
         if not clashes and unit is not None and unit != parse_unit(d.unit):
             found.append(Finding("unit-mismatch", f"the formula gives {unit_text(unit)}, "
                                  f"the definition says {d.unit}", "correct one of the two"))
     found += [Finding("unguarded-division", f"{event} may be 0 and is divided by",
                       f"write `... if {event} else 0`, or max({event}, 1)")
-              for event in formula.unguarded_divisors(file.never_zero)]
+              for event in formula.unguarded_divisors(never_zero)]
     return found

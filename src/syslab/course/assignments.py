@@ -71,7 +71,7 @@ def find(name: str, root: Path | None = None) -> Assignment:
     """
     root = root or paths.root()
     course = manifest.load(root / paths.MANIFEST, check_folders=False)
-    module = course.module(name.rstrip("/"))
+    module = course.module(Path(name).name)  # a path such as work/arch-02/ will do
     if not module.ready:
         ready = ", ".join(m.id for m in course.ready_modules) or "none yet"
         raise CourseError(

@@ -313,4 +313,4 @@ def _remark(score: CellScore) -> str:
     if score.full:
         return "passed"
     more = len(score.failed) - 1
-    return score.reason + (f" (and {more} more)" if more > 0 else "")
+    return score.reason + (f" (and {more} more)" if score.answered and more > 0 else "")

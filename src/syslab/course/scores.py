@@ -54,11 +54,11 @@ class CellScore:
         """The first thing to mend, empty when there is none."""
         if self.full or self.points is None:
             return ""
+        if not self.answered:
+            return "no answer yet"
         if self.failed:
             return self.failed[0]
-        if self.error:
-            return self.error
-        return "no answer yet" if not self.answered else "not all checks passed"
+        return self.error or "not all checks passed"
 
 
 def of(notebook: Any) -> list[CellScore]:

@@ -22,15 +22,15 @@ from syslab.course.errors import CourseError
 
 COURSE_KERNEL = "python3"
 CELL_TIMEOUT_S = 120  # as in nbgrader_config.py
-_MERGE = re.compile(r"^\s*\"?(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
+_MERGE = re.compile(r"^(<<<<<<<|>>>>>>>)(?: |$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Problem:
     """Something that differs from the released notebook, and what to do about it.
 
-    `kind` is one of ``kernel``, ``metadata-lost``, ``renamed``, ``deleted``, ``duplicated``,
-    ``cell-type`` and ``edited``.
+    `kind` is one of ``kernel``, ``merge``, ``metadata-lost``, ``renamed``, ``deleted``,
+    ``duplicated``, ``cell-type`` and ``edited``.
     """
 
     kind: str
@@ -186,7 +186,7 @@ def compare(notebook: Any, original: Any) -> list[Problem]:
     notebook, original
         The learner's notebook and the released one.
     """
-    problems = list(_kernel(notebook))
+    problems = [*_kernel(notebook), *_half_merged(notebook)]
     marks = [mark(cell) for cell in notebook.cells]
     known = {mark(cell): cell for cell in original.cells if mark(cell)}
     adopted = _adopted(notebook, original)
@@ -232,6 +232,19 @@ def _kernel(notebook: Any) -> Iterator[Problem]:
             f"'{COURSE_KERNEL}' is used, as in grading.",
             "In JupyterLab: Kernel > Change Kernel… > Python 3 (ipykernel), then save.",
         )
+
+
+def _half_merged(notebook: Any) -> Iterator[Problem]:
+    """Conflict markers inside a cell: what nbdime leaves behind is a sound notebook otherwise."""
+    for index, cell in enumerate(notebook.cells):
+        if _MERGE.search(cell.source):
+            name = mark(cell) or f"number {index + 1}"
+            yield Problem(
+                "merge",
+                name,
+                f"Cell {name} holds an unfinished merge.",
+                "Keep one version and delete the lines <<<<<<<, ======= and >>>>>>>.",
+            )
 
 
 def installed_kernels() -> set[str]:

@@ -81,7 +81,10 @@ def workshop(assignment: Assignment) -> Iterator[Workshop]:
                 "Free some space there, or set TMPDIR to a folder with room.",
             ) from error
         config = nbgrader_apps.configuration(
-            assignment.root, root=str(root), db_url=f"sqlite:///{root / 'gradebook.db'}"
+            assignment.root,
+            root=str(root),
+            db_url=f"sqlite:///{root / 'gradebook.db'}",
+            student_id_exclude="",
         )
         with nbgrader_apps.environment(
             SYSLAB_ROOT=str(assignment.root),

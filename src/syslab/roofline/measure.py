@@ -23,6 +23,7 @@ VALUE_BYTES = {"fp64": 8, "fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 DTYPES = {"cpu": ("fp64", "fp32", "bf16", "int8"), "cuda": ("fp64", "fp32", "fp16", "bf16", "int8")}
 SMALLEST_BYTES = 16 * 2**10
 UNKNOWN_CACHE_BYTES = 64 * 2**20  # taken where the system does not describe its caches
+LONGEST_CALL_S = 3.0  # a case whose one call would take longer is left out
 LARGEST_GEMM = {"cpu": 4096, "cuda": 16384}
 
 
@@ -60,7 +61,7 @@ def memory_ladder(
     ----------
     sizes_bytes : sequence of int, optional
         Working sets of all threads together. By default doubling from 16 KiB to eight times the
-        last cache level, but at most an eighth of the memory.
+        last cache level, but at most an eighth of the free memory.
     threads : sequence of int, optional
         By default one, and all usable cores. Of no effect on a GPU.
     budget_s : float
@@ -131,7 +132,8 @@ def points(
 
     Shapes are such that one call takes milliseconds; those meant for memory have operands of
     several times the last cache level. ``scale`` below 1 shrinks them, for a quick look.
-    ``kernels_wanted`` picks kernels by name, such as ``["gemm", "gemv"]``.
+    ``kernels_wanted`` picks kernels by name, such as ``["gemm", "gemv"]``. A case of which
+    one call would take seconds is left out, such as bf16 on a CPU without such instructions.
     """
     _known_device(device)
     described = described or machine()
@@ -146,7 +148,10 @@ def points(
         cases = [case for case in cases if case[0] in kernels_wanted]
     measured = []
     with _threads(threads, device):
+        rates = {dtype: _quick_rate(dtype, device) for dtype in {case[1] for case in cases}}
         for (name, dtype, shape, work, prepare), share_s in spread(cases, budget_s):
+            if work.flop / rates[dtype] > max(4 * share_s, LONGEST_CALL_S):
+                continue
             call = prepare()
             timing = time_call(call, 0.8 * share_s, device)
             measured.append(
@@ -172,7 +177,7 @@ def _ladder_sizes(described: dict, device: str) -> list[int]:
 
 
 def _far_beyond_cache(described: dict, device: str) -> int:
-    """Return four times the last cache level, within an eighth of the memory that is free."""
+    """Return four times the last cache level, but at most a sixteenth of the free memory."""
     if device == "cuda":
         import torch
 
@@ -285,6 +290,12 @@ def _cases(large_bytes: int, scale: float, device: str):
         context = max(64, large_bytes // (4 * 2 * 2 * 128 * VALUE_BYTES[dtype]))
         yield _decode_case(4, 8, 2, context, 128, dtype, device)
     yield _triad_case(max(1, large_bytes // 24), device)
+
+
+def _quick_rate(dtype: str, device: str) -> float:
+    """Return the FLOP/s of one small product, enough to tell what would take too long."""
+    n = 256
+    return 2 * n**3 / time_call(_torch_gemm(n, dtype, device), 0.1, device).best_s
 
 
 def _gemm_case(m, n, k, dtype, device):

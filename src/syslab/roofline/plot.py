@@ -222,7 +222,7 @@ def _draw_ceilings(ax, roof: Roof) -> None:
 
 def _label_flat(ax, ceilings: Sequence[Ceiling]) -> list:
     """Label flat lines outside the frame on the right, pushed apart where lines lie close."""
-    height = 13  # pixels a label needs
+    height = 15  # pixels a label needs
     wanted = ax.transData.transform([(1, c.value) for c in ceilings])[:, 1]
     order = np.argsort(wanted)
     at = wanted[order].copy()

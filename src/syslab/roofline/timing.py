@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 SHORTEST_SAMPLE_S = 1e-3  # a sample below a millisecond measures the clock and the call too
+LEAST_SAMPLES = 3
+LONG_CALL_S = 0.3  # calls longer than this and than the budget are made once only
 
 
 @dataclass(frozen=True)
@@ -24,19 +26,22 @@ def time_call(
 ) -> Timing:
     """Time ``call()`` repeatedly for about ``budget_s``.
 
-    The first call is a warm-up and is not counted, unless it alone takes longer than the
-    budget. Calls shorter than a millisecond are timed several at a time. On ``"cuda"`` the
-    GPU's own clock is used, and the work is finished before it is read.
+    The first call is a warm-up and is not counted, and 3 samples or more follow it; a call
+    longer than 0.3 s and than the budget is made once and counted. Calls shorter than a
+    millisecond are timed several at a time. On ``"cuda"`` the GPU's own clock is used, and the
+    work is finished before it is read.
     """
     clock = _cuda_seconds if device == "cuda" else _cpu_seconds
     end = time.perf_counter() + budget_s
     first_s = clock(call, 1)
-    if time.perf_counter() >= end:
+    if first_s > max(budget_s, LONG_CALL_S):
         return Timing(first_s, first_s, 1)
     once_s = clock(call, 1)
     calls = max(1, round(SHORTEST_SAMPLE_S / max(once_s, 1e-9)))
     samples = [once_s] if calls == 1 else [clock(call, calls)]
-    while time.perf_counter() < end and len(samples) < most_samples:
+    while len(samples) < LEAST_SAMPLES or (
+        time.perf_counter() < end and len(samples) < most_samples
+    ):
         samples.append(clock(call, calls))
     return Timing(min(samples), median(samples), len(samples))
 
