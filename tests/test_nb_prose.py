@@ -99,13 +99,15 @@ def test_clock_readings_are_neither_run_nor_leaned_on():
         CLOCK,
         "clock:results['a'] = rate\nhistory.append(3)",
         "share = rate / limit",
+        "clock:import json",
         "def scaled():\n    return share * 2",
-        "print(scaled())",
+        "print(scaled(), json.dumps(1))",
+        "json.dumps(2)",
         "rate = 3.0\ndef local(share):\n    rate = share\n    return rate",
         "md:6<!--= limit | d --> and 3<!--= rate | .0f --> and 4<!--= local(4) | d -->",
     )
     cells, names = inprocess.measured(made)
-    assert cells == {1, 2, 3, 4, 5}
+    assert cells == {1, 2, 3, 4, 5, 6}
     assert names == {"start", "results", "history", "share", "scaled"}
     assert prose.recompute(made) == []
 

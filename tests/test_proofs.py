@@ -170,7 +170,8 @@ def test_the_prover_tells_right_from_wrong(scratch):
 
 
 @needs_fork
-def test_the_prover_sees_a_check_that_leaks_or_breaks(scratch):
+def test_the_prover_sees_a_check_that_leaks_or_breaks(scratch, monkeypatch):
+    monkeypatch.setenv("SYSLAB_TRIAL_LIMIT_S", "3")
     path, file = scratch(
         first="import os, sys",
         test="import warnings\nwarnings.warn('from the check')\nname = ridge\n"

@@ -96,8 +96,18 @@ class Results:
         return max(rung.bytes_per_s for rung in rungs)
 
     def peak(self, dtype: str, threads: int | None = None) -> float:
-        """Return the best FLOP/s measured for ``dtype``, by default with the most threads."""
-        return max(peak.flops for peak in self._of("peaks", "dtype", dtype, threads))
+        """Return the best FLOP/s measured for ``dtype``, by default with the most threads.
+
+        A matrix product among the points counts too: no point may lie above its own peak.
+        """
+        found = self._of("peaks", "dtype", dtype, threads)
+        products = [
+            point.flops
+            for point in self.points
+            if (point.dtype, point.threads, point.device)
+            == (dtype, found[0].threads, found[0].device)
+        ]
+        return max([peak.flops for peak in found] + products)
 
     def roof(self, dtype: str, threads: int | None = None) -> Roof:
         """Return the measured roof: ``dtype`` over DRAM first, the other ceilings after them."""

@@ -89,6 +89,12 @@ def measured(notebook: Any) -> tuple[set[int], set[str]]:
     return cells, names
 
 
+def imports(source: str) -> str:
+    """Only the import statements of a cell."""
+    kinds = (ast.Import, ast.ImportFrom)
+    return "\n".join(ast.unparse(s) for s in ast.parse(source).body if isinstance(s, kinds))
+
+
 def uses_any(expression: str, names: set[str]) -> set[str]:
     """Which of `names` an expression refers to; none when it does not parse."""
     try:

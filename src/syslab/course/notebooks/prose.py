@@ -101,14 +101,14 @@ def evaluate(client: Any, notebook: Any) -> list[str]:
 
 
 def recompute(notebook: Any) -> list[str]:
-    """Judge the tagged numbers without a kernel; cells that rest on clock readings do not run.
+    """Judge the tagged numbers without a kernel; cells that rest on clock readings only import.
 
     The current folder must be the notebook's own. What a cell raises passes through.
     """
     import contextlib
     import io
 
-    from syslab.course.notebooks.inprocess import Session, measured
+    from syslab.course.notebooks.inprocess import Session, imports, measured
 
     items = tagged(notebook)
     if not items:
@@ -117,8 +117,9 @@ def recompute(notebook: Any) -> list[str]:
     session = Session()
     with contextlib.redirect_stdout(io.StringIO()):
         for index, cell in enumerate(notebook.cells):
-            if cell.cell_type == "code" and index not in skipped:
-                session.run(cell.source, cell.get("id", "cell"))
+            if cell.cell_type == "code":
+                code = imports(cell.source) if index in skipped else cell.source
+                session.run(code, cell.get("id", "cell"))
     rows = [(shown, code, form) for _, shown, code, form in items]
     return judge(rows, session.namespace) + _on_clock_readings(notebook)
 
