@@ -476,6 +476,18 @@ def test_changing_the_arguments_changes_nothing_else(cell):
     assert score == 2.0
 
 
+def test_tables_and_tensors_are_copied_too(cell):
+    torch = pytest.importorskip("torch")
+    pandas = pytest.importorskip("pandas")
+    cell.namespace.update(t=torch.ones(2), d=pandas.DataFrame({"a": [1, 2]}))
+    cell.run("def f(t, d):\n    t.zero_(); d['a'] = 0\n    return 1")
+    score, _ = cell.test(
+        "f = check.function('f')\ncheck.value('v', lambda: f(t, d), 1)\n"
+        "check.value('same', lambda: [*t, *d['a']], [1, 1, 1, 2])"
+    )
+    assert score == 2.0
+
+
 def test_in_place_exercises_and_stateful_objects_get_the_real_thing(cell):
     cell.run("def f(a, rng):\n    a[0] = rng.draw()")
     score, _ = cell.test(

@@ -37,10 +37,17 @@ def events():
 @pytest.fixture
 def pinned(events):
     return MetricDefinition(
-        name="llc_mpki", formula=f"1000 * {MISSES} / {INSTRUCTIONS}", unit="lines/instructions",
+        name="llc_mpki",
+        formula=f"1000 * {MISSES} / {INSTRUCTIONS}",
+        unit="lines/instructions",
         events={MISSES: "lines", INSTRUCTIONS: "instructions"},
-        document="CC-EVENTS-001", revision="2", cpu_model="CourseCore C1", stepping="4",
-        event_file_version=events.version, checksum=events.checksum)
+        document="CC-EVENTS-001",
+        revision="2",
+        cpu_model="CourseCore C1",
+        stepping="4",
+        event_file_version=events.version,
+        checksum=events.checksum,
+    )
 
 
 def codes(findings):
@@ -61,31 +68,52 @@ def test_the_event_files_say_that_they_are_made_up():
         assert load_event_file(name).note.startswith("SYNTHETIC")
 
 
-@pytest.mark.parametrize(("change", "code"), [
-    ({"document": ""}, "missing-document"),
-    ({"revision": ""}, "missing-revision"),
-    ({"cpu_model": ""}, "unpinned-cpu"),
-    ({"cpu_model": "CourseCore C2"}, "cpu-mismatch"),
-    ({"stepping": ""}, "unpinned-stepping"),
-    ({"stepping": "9"}, "stepping-mismatch"),
-    ({"event_file_version": ""}, "missing-event-file-version"),
-    ({"event_file_version": "1.01"}, "event-file-version-mismatch"),
-    ({"checksum": ""}, "missing-checksum"),
-    ({"checksum": "sha256:00"}, "checksum-mismatch"),
-    ({"formula": f"{MISSES} / "}, "bad-formula"),
-    ({"events": {MISSES: "lines"}}, "event-undeclared"),
-    ({"events": {MISSES: "loads", INSTRUCTIONS: "instructions"}, "unit": "loads/instructions"},
-     "event-unit-mismatch"),
-    ({"unit": "1"}, "unit-mismatch"),
-    ({"formula": f"{INSTRUCTIONS} / {MISSES}", "unit": "instructions/lines"},
-     "unguarded-division"),
-    ({"formula": f"({MISSES} + {INSTRUCTIONS}) / {INSTRUCTIONS}"}, "incompatible-sum"),
-    ({"formula": "A.TYPO / INST_RETIRED.ANY", "unit": "lines/instructions",
-      "events": {"A.TYPO": "lines", INSTRUCTIONS: "instructions"}}, "event-not-in-file"),
-    ({"formula": "MEM_LOAD_RETIRED.L3_MISS / INST_RETIRED.ANY", "unit": "loads/instructions",
-      "events": {"MEM_LOAD_RETIRED.L3_MISS": "loads", INSTRUCTIONS: "instructions"}},
-     "erratum-not-acknowledged"),
-])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"document": ""}, "missing-document"),
+        ({"revision": ""}, "missing-revision"),
+        ({"cpu_model": ""}, "unpinned-cpu"),
+        ({"cpu_model": "CourseCore C2"}, "cpu-mismatch"),
+        ({"stepping": ""}, "unpinned-stepping"),
+        ({"stepping": "9"}, "stepping-mismatch"),
+        ({"event_file_version": ""}, "missing-event-file-version"),
+        ({"event_file_version": "1.01"}, "event-file-version-mismatch"),
+        ({"checksum": ""}, "missing-checksum"),
+        ({"checksum": "sha256:00"}, "checksum-mismatch"),
+        ({"formula": f"{MISSES} / "}, "bad-formula"),
+        ({"events": {MISSES: "lines"}}, "event-undeclared"),
+        (
+            {
+                "events": {MISSES: "loads", INSTRUCTIONS: "instructions"},
+                "unit": "loads/instructions",
+            },
+            "event-unit-mismatch",
+        ),
+        ({"unit": "1"}, "unit-mismatch"),
+        (
+            {"formula": f"{INSTRUCTIONS} / {MISSES}", "unit": "instructions/lines"},
+            "unguarded-division",
+        ),
+        ({"formula": f"({MISSES} + {INSTRUCTIONS}) / {INSTRUCTIONS}"}, "incompatible-sum"),
+        (
+            {
+                "formula": "A.TYPO / INST_RETIRED.ANY",
+                "unit": "lines/instructions",
+                "events": {"A.TYPO": "lines", INSTRUCTIONS: "instructions"},
+            },
+            "event-not-in-file",
+        ),
+        (
+            {
+                "formula": "MEM_LOAD_RETIRED.L3_MISS / INST_RETIRED.ANY",
+                "unit": "loads/instructions",
+                "events": {"MEM_LOAD_RETIRED.L3_MISS": "loads", INSTRUCTIONS: "instructions"},
+            },
+            "erratum-not-acknowledged",
+        ),
+    ],
+)
 def test_each_defect_is_found_alone_and_says_what_to_do(pinned, events, change, code):
     (finding,) = lint(replace(pinned, **change), events)
     assert finding.code == code
@@ -96,9 +124,12 @@ def test_each_defect_is_found_alone_and_says_what_to_do(pinned, events, change, 
 
 def test_an_acknowledged_erratum_is_accepted(pinned, events):
     definition = replace(
-        pinned, formula="MEM_LOAD_RETIRED.L3_MISS / INST_RETIRED.ANY", unit="loads/instructions",
+        pinned,
+        formula="MEM_LOAD_RETIRED.L3_MISS / INST_RETIRED.ANY",
+        unit="loads/instructions",
         events={"MEM_LOAD_RETIRED.L3_MISS": "loads", INSTRUCTIONS: "instructions"},
-        errata=("CC021",))
+        errata=("CC021",),
+    )
     assert lint(definition, events) == []
 
 
@@ -106,17 +137,27 @@ def test_a_factor_with_a_unit_makes_a_sum_possible(events):
     issued, recovery = "UOPS_ISSUED.ANY", "INT_MISC.RECOVERY_CYCLES"
     clock = "CPU_CLK_UNHALTED.THREAD"
     bare = MetricDefinition(
-        "wasted", f"({issued} + 4 * {recovery}) / (4 * {clock})", "1",
-        {issued: "slots", recovery: "cycles", clock: "cycles"}, "CC-EVENTS-001", "2",
-        "CourseCore C1", "4", events.version, events.checksum)
+        "wasted",
+        f"({issued} + 4 * {recovery}) / (4 * {clock})",
+        "1",
+        {issued: "slots", recovery: "cycles", clock: "cycles"},
+        "CC-EVENTS-001",
+        "2",
+        "CourseCore C1",
+        "4",
+        events.version,
+        events.checksum,
+    )
     assert codes(lint(bare, events)) == {"incompatible-sum"}
-    named = replace(bare, formula=bare.formula.replace("4", "WIDTH"),
-                    factors={"WIDTH": (4, "slots/cycles")})
+    named = replace(
+        bare, formula=bare.formula.replace("4", "WIDTH"), factors={"WIDTH": (4, "slots/cycles")}
+    )
     assert lint(named, events) == []
     readings = {issued: 60, recovery: 5, clock: 100}
     assert named.value(readings) == bare.value(readings) == 0.2
     assert codes(lint(replace(named, factors={"WIDTH": (0, "slots/cycles")}), events)) == {
-        "unguarded-division"}
+        "unguarded-division"
+    }
     with pytest.raises(ValueError, match="WIDTH is in events and in factors"):
         replace(named, events={**named.events, "WIDTH": "slots"})
 
@@ -124,12 +165,23 @@ def test_a_factor_with_a_unit_makes_a_sum_possible(events):
 def test_a_newer_event_file_breaks_the_pins_and_a_renamed_event(events):
     name = "CYCLE_ACTIVITY.STALLS_L3_MISS"
     definition = MetricDefinition(
-        "l3_stall_share", f"{name} / CPU_CLK_UNHALTED.THREAD", "1",
-        {name: "cycles", "CPU_CLK_UNHALTED.THREAD": "cycles"}, "CC-EVENTS-001", "2",
-        "CourseCore C1", "4", events.version, events.checksum)
+        "l3_stall_share",
+        f"{name} / CPU_CLK_UNHALTED.THREAD",
+        "1",
+        {name: "cycles", "CPU_CLK_UNHALTED.THREAD": "cycles"},
+        "CC-EVENTS-001",
+        "2",
+        "CourseCore C1",
+        "4",
+        events.version,
+        events.checksum,
+    )
     assert lint(definition, events) == []
     assert codes(lint(definition, load_event_file(NEW))) == {
-        "event-file-version-mismatch", "checksum-mismatch", "event-not-in-file"}
+        "event-file-version-mismatch",
+        "checksum-mismatch",
+        "event-not-in-file",
+    }
 
 
 def test_a_changed_byte_changes_the_checksum(pinned, events, tmp_path):
@@ -156,21 +208,24 @@ def never_zero(event):
     return event == "CLK"
 
 
-@pytest.mark.parametrize(("text", "unguarded"), [
-    ("A.X / CLK", []),
-    ("A.X / (4 * CLK)", []),
-    ("A.X / B.Y", ["B.Y"]),
-    ("A.X / (B.Y + CLK)", []),
-    ("A.X / (CLK - B.Y)", ["B.Y"]),
-    ("A.X / max(B.Y, 1)", []),
-    ("A.X / max(B.Y, 0)", ["B.Y"]),
-    ("A.X / min(B.Y, 1)", ["B.Y"]),
-    ("A.X / B.Y if B.Y > 0 else 0", []),
-    ("A.X / (B.Y + C.Z) if B.Y + C.Z else 0", []),
-    ("A.X / B.Y if A.X else 0", ["B.Y"]),
-    ("0 if B.Y else A.X / B.Y", ["B.Y"]),
-    ("1 / (A.X / B.Y)", ["A.X", "B.Y"]),
-])
+@pytest.mark.parametrize(
+    ("text", "unguarded"),
+    [
+        ("A.X / CLK", []),
+        ("A.X / (4 * CLK)", []),
+        ("A.X / B.Y", ["B.Y"]),
+        ("A.X / (B.Y + CLK)", []),
+        ("A.X / (CLK - B.Y)", ["B.Y"]),
+        ("A.X / max(B.Y, 1)", []),
+        ("A.X / max(B.Y, 0)", ["B.Y"]),
+        ("A.X / min(B.Y, 1)", ["B.Y"]),
+        ("A.X / B.Y if B.Y > 0 else 0", []),
+        ("A.X / (B.Y + C.Z) if B.Y + C.Z else 0", []),
+        ("A.X / B.Y if A.X else 0", ["B.Y"]),
+        ("0 if B.Y else A.X / B.Y", ["B.Y"]),
+        ("1 / (A.X / B.Y)", ["A.X", "B.Y"]),
+    ],
+)
 def test_divisions_by_what_may_be_zero(text, unguarded):
     assert sorted(Formula(text).unguarded_divisors(never_zero)) == unguarded
 
@@ -189,8 +244,10 @@ def test_values_units_and_names_of_formulas():
     assert (dict(unit), clashes) == ({"slots": 1, "cycles": -1}, [])
 
 
-@pytest.mark.parametrize("text", [
-    "__import__('os')", "A.B ** 9", "A[0]", "lambda: 1", "'text'", "A.B; 1", "abs(A.B)", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["__import__('os')", "A.B ** 9", "A[0]", "lambda: 1", "'text'", "A.B; 1", "abs(A.B)", ""],
+)
 def test_only_arithmetic_is_a_formula(text):
     with pytest.raises(ValueError, match="formula"):
         Formula(text)
@@ -201,13 +258,16 @@ def test_only_arithmetic_is_a_formula(text):
 TRUTH = np.array([1, 2, 4, 8, 16, 32]) * 1e6
 
 
-@pytest.mark.parametrize(("defect", "verdict"), [
-    ("sound", "usable"),
-    ("fma_counted_once", "usable after correction"),
-    ("vector_counted_once", "usable after correction"),
-    ("speculative_work_counted", "usable after correction"),
-    ("start_up_counted", "usable after correction"),
-])
+@pytest.mark.parametrize(
+    ("defect", "verdict"),
+    [
+        ("sound", "usable"),
+        ("fma_counted_once", "usable after correction"),
+        ("vector_counted_once", "usable after correction"),
+        ("speculative_work_counted", "usable after correction"),
+        ("start_up_counted", "usable after correction"),
+    ],
+)
 def test_a_planted_defect_is_found_and_corrected(defect, verdict):
     gain, offset = calibration.DEFECTS[defect]
     readings = synthetic_readings(TRUTH, gain, offset, noise=0.003, seed=7)
@@ -240,19 +300,27 @@ def test_a_noisy_or_deaf_counter_is_not_usable():
 
 
 def test_standard_errors_cover_the_planted_gain():
-    gains, errors = zip(*((f.gain, f.gain_error) for f in (
-        fit(TRUTH, synthetic_readings(TRUTH, 1.0, 0.0, 0.01, seed)) for seed in range(400))),
-        strict=True)
+    gains, errors = zip(
+        *(
+            (f.gain, f.gain_error)
+            for f in (
+                fit(TRUTH, synthetic_readings(TRUTH, 1.0, 0.0, 0.01, seed)) for seed in range(400)
+            )
+        ),
+        strict=True,
+    )
     # 6 sizes and 2 fitted numbers leave 4 degrees of freedom: t = 2.776 covers 95 %.
     covered = np.abs(np.array(gains) - 1) < 2.776 * np.array(errors)
     assert 0.92 < covered.mean() < 0.98
 
 
 def test_readings_repeat_with_their_seed():
-    assert np.array_equal(synthetic_readings(TRUTH, noise=0.1, seed=3),
-                          synthetic_readings(TRUTH, noise=0.1, seed=3))
-    assert not np.array_equal(synthetic_readings(TRUTH, noise=0.1, seed=3),
-                              synthetic_readings(TRUTH, noise=0.1, seed=4))
+    assert np.array_equal(
+        synthetic_readings(TRUTH, noise=0.1, seed=3), synthetic_readings(TRUTH, noise=0.1, seed=3)
+    )
+    assert not np.array_equal(
+        synthetic_readings(TRUTH, noise=0.1, seed=3), synthetic_readings(TRUTH, noise=0.1, seed=4)
+    )
     assert np.array_equal(synthetic_readings([10.0], 2, 5), [25])
 
 
@@ -274,11 +342,14 @@ def test_cachegrind_counts_the_loads_of_scalar_code_right():
         assert recorded(f"matmul-ijk-{n}")["matmul_ijk"]["Dr"] - 2 * n**3 == 2
 
 
-@pytest.mark.parametrize(("truth", "readings", "message"), [
-    ([1, 2, 3], [1, 2], "of one length"),
-    ([1, 1, 2, 2], [1, 1, 2, 2], "use at least 3"),
-    ([0, 1, 2], [0, 1, 2], "known counts are positive"),
-])
+@pytest.mark.parametrize(
+    ("truth", "readings", "message"),
+    [
+        ([1, 2, 3], [1, 2], "of one length"),
+        ([1, 1, 2, 2], [1, 1, 2, 2], "use at least 3"),
+        ([0, 1, 2], [0, 1, 2], "known counts are positive"),
+    ],
+)
 def test_bad_calibrations_are_refused(truth, readings, message):
     with pytest.raises(ValueError, match=message):
         fit(truth, readings)
@@ -333,18 +404,22 @@ def test_the_interval_covers_as_often_as_it_says():
 def test_phased_workloads():
     work = phased_workload(10, period_ticks=5, duty=0.4, high=3, low=1)
     assert work.tolist() == [3, 3, 1, 1, 1] * 2
-    assert np.array_equal(phased_workload(50, 5, noise=0.2, seed=1),
-                          phased_workload(50, 5, noise=0.2, seed=1))
+    assert np.array_equal(
+        phased_workload(50, 5, noise=0.2, seed=1), phased_workload(50, 5, noise=0.2, seed=1)
+    )
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: multiplex([1, 2, 3], 2), "give at least 4 ticks"),
-    (lambda: multiplex(np.ones(10), 2, group=2), "group is 2 of 2"),
-    (lambda: multiplex(np.ones(10), 2, schedule="fair"), "schedule is 'fair'"),
-    (lambda: multiplex(np.ones(10), 2, confidence=1), "confidence is 1"),
-    (lambda: phased_workload(10, 5, duty=2), "duty is 2"),
-    (lambda: phased_workload(0, 5), "ticks is 0"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: multiplex([1, 2, 3], 2), "give at least 4 ticks"),
+        (lambda: multiplex(np.ones(10), 2, group=2), "group is 2 of 2"),
+        (lambda: multiplex(np.ones(10), 2, schedule="fair"), "schedule is 'fair'"),
+        (lambda: multiplex(np.ones(10), 2, confidence=1), "confidence is 1"),
+        (lambda: phased_workload(10, 5, duty=2), "duty is 2"),
+        (lambda: phased_workload(0, 5), "ticks is 0"),
+    ],
+)
 def test_bad_multiplexing_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
@@ -360,13 +435,16 @@ def test_available_gives_a_reason_and_what_to_do():
     assert found.ok or found.action
 
 
-@pytest.mark.parametrize(("code", "paranoid", "said", "todo"), [
-    (errno.ENOENT, 2, "no hardware counter for cycles", "bare metal"),
-    (errno.EACCES, 3, "perf_event_paranoid is 3", "sysctl kernel.perf_event_paranoid=2"),
-    (errno.EPERM, 1, "seccomp", "CAP_PERFMON"),
-    (errno.ENOSYS, 2, "without perf events", "recorded"),
-    (errno.EIO, 2, "failed: ", "recorded"),
-])
+@pytest.mark.parametrize(
+    ("code", "paranoid", "said", "todo"),
+    [
+        (errno.ENOENT, 2, "no hardware counter for cycles", "bare metal"),
+        (errno.EACCES, 3, "perf_event_paranoid is 3", "sysctl kernel.perf_event_paranoid=2"),
+        (errno.EPERM, 1, "seccomp", "CAP_PERFMON"),
+        (errno.ENOSYS, 2, "without perf events", "recorded"),
+        (errno.EIO, 2, "failed: ", "recorded"),
+    ],
+)
 def test_each_refusal_is_explained(code, paranoid, said, todo):
     found = live._explain("cycles", code, "", paranoid)
     assert not found

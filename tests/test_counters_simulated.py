@@ -35,8 +35,10 @@ def test_triad_moves_three_arrays_and_allocates_on_write():
 
 
 def test_loop_order_changes_the_misses_and_not_the_work():
-    runs = {order: recorded(f"matmul-{order}-96")[f"matmul_{order}"]
-            for order in ("ijk", "ikj", "blocked")}
+    runs = {
+        order: recorded(f"matmul-{order}-96")[f"matmul_{order}"]
+        for order in ("ijk", "ikj", "blocked")
+    }
     assert runs["ijk"]["Dr"] == pytest.approx(2 * 96**3, rel=1e-4)
     assert runs["blocked"].l1_misses < runs["ijk"].l1_misses / 10
     # A power-of-two size makes the columns of B collide in a few sets.
@@ -58,7 +60,8 @@ def test_sorting_removes_the_mispredictions():
 def test_pointer_chasing_and_gathering():
     assert recorded("chase-random")["chase"].l1_miss_ratio > 0.99
     assert recorded("gather-sequential")["gather_sequential"].l1_miss_ratio == pytest.approx(
-        1 / 16, rel=0.01)
+        1 / 16, rel=0.01
+    )
     assert recorded("gather-hashed")["gather_hashed"].l1_miss_ratio > 0.9
 
 
@@ -145,8 +148,10 @@ def test_the_c_sources_compile_to_the_functions_named(name, needs_program):
 
 
 def test_parsing_adds_up_the_lines_of_a_function():
-    text = ("desc: I1 cache: x\ncmd: ./k\nevents: Ir Dr Dw\nfl=a.c\nfn=work\n10 5 2 1\n11 7 3\n"
-            "fn=main\n3 1 0 0\nfl=b.c\nfn=work\n4 1 1 1\nsummary: 14 6 2\n")
+    text = (
+        "desc: I1 cache: x\ncmd: ./k\nevents: Ir Dr Dw\nfl=a.c\nfn=work\n10 5 2 1\n11 7 3\n"
+        "fn=main\n3 1 0 0\nfl=b.c\nfn=work\n4 1 1 1\nsummary: 14 6 2\n"
+    )
     assert cachegrind.parse(text)["work"].events == {"Ir": 13, "Dr": 6, "Dw": 2}
     assert set(cachegrind.parse(text, ("main",))) == {"main"}
     with pytest.raises(ValueError, match="not a cachegrind output file"):
@@ -154,12 +159,20 @@ def test_parsing_adds_up_the_lines_of_a_function():
 
 
 def test_the_innermost_loop_is_cut_out():
-    text = ("f:\n\tmovq\t%rdi, %rax\n.L1:\n\txorl\t%ecx, %ecx\n\t.p2align 4\n.L2:\n"
-            "\taddl\t$1, %ecx\n\tjs\t.L3\n\tincq\t%rax\n.L3:\n\tjne\t.L2\n\tdecq\t%rdi\n"
-            "\tjne\t.L1\n\tret\n\t.size\tf, .-f\n")
+    text = (
+        "f:\n\tmovq\t%rdi, %rax\n.L1:\n\txorl\t%ecx, %ecx\n\t.p2align 4\n.L2:\n"
+        "\taddl\t$1, %ecx\n\tjs\t.L3\n\tincq\t%rax\n.L3:\n\tjne\t.L2\n\tdecq\t%rdi\n"
+        "\tjne\t.L1\n\tret\n\t.size\tf, .-f\n"
+    )
     loop = pipeline.inner_loop(text, "f")
     assert [line.strip() for line in loop.splitlines()] == [
-        ".L2:", "addl\t$1, %ecx", "js\t.L3", "incq\t%rax", ".L3:", "jne\t.L2"]
+        ".L2:",
+        "addl\t$1, %ecx",
+        "js\t.L3",
+        "incq\t%rax",
+        ".L3:",
+        "jne\t.L2",
+    ]
     with pytest.raises(ValueError, match="no function 'g'"):
         pipeline.inner_loop(text, "g")
     with pytest.raises(ValueError, match="has no loop"):

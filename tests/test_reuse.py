@@ -17,7 +17,7 @@ def brute_distances(trace):
     out = []
     for now, line in enumerate(trace):
         before = [i for i in range(now) if trace[i] == line]
-        out.append(len(set(trace[before[-1] + 1:now])) if before else -1)
+        out.append(len(set(trace[before[-1] + 1 : now])) if before else -1)
     return out
 
 
@@ -69,9 +69,16 @@ def test_the_set_associative_simulator_is_one_lru_list_for_each_set(trace, log_s
         assert [misses[i] for i in mine] == brute_lru([trace[i] for i in mine], ways)
 
 
-@pytest.mark.parametrize("addresses", [
-    traces.zipf(3000, 20_000, 0.9, seed=2), traces.uniform(500, 5_000, seed=1),
-    traces.matmul(24, "ijk"), traces.kv_decode(40, 20, 256), traces.embedding(300, 200, 2_000)])
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        traces.zipf(3000, 20_000, 0.9, seed=2),
+        traces.uniform(500, 5_000, seed=1),
+        traces.matmul(24, "ijk"),
+        traces.kv_decode(40, 20, 256),
+        traces.embedding(300, 200, 2_000),
+    ],
+)
 def test_the_curve_is_the_fully_associative_cache_at_every_size(addresses):
     trace = reuse.lines(addresses)
     curve = reuse.miss_ratio_curve(reuse.distances(trace))
@@ -152,9 +159,11 @@ def test_zipf_popularity():
 
 
 def test_generators_repeat_with_their_seed():
-    for make in (lambda s: traces.zipf(100, 500, seed=s),
-                 lambda s: traces.uniform(100, 500, seed=s),
-                 lambda s: traces.embedding(100, 64, 500, seed=s)):
+    for make in (
+        lambda s: traces.zipf(100, 500, seed=s),
+        lambda s: traces.uniform(100, 500, seed=s),
+        lambda s: traces.embedding(100, 64, 500, seed=s),
+    ):
         assert np.array_equal(make(1), make(1))
         assert not np.array_equal(make(1), make(2))
 
@@ -183,8 +192,13 @@ def test_sampling_at_rate_one_is_exact_and_less_is_close():
     exact = reuse.miss_ratio_curve(reuse.distances(trace))
     assert reuse.shards(trace, 1.0).miss_ratio == pytest.approx(exact.miss_ratio, abs=1e-12)
     # A few hot lines carry much of this trace; the adjustment is for their luck in the draw.
-    errors = {adjust: [reuse.mean_absolute_error(reuse.shards(trace, 0.1, seed, adjust), exact)
-                       for seed in range(6)] for adjust in (True, False)}
+    errors = {
+        adjust: [
+            reuse.mean_absolute_error(reuse.shards(trace, 0.1, seed, adjust), exact)
+            for seed in range(6)
+        ]
+        for adjust in (True, False)
+    }
     assert np.mean(errors[True]) < 0.06
     assert np.mean(errors[True]) < 0.7 * np.mean(errors[False])
     assert errors[True][0] == reuse.mean_absolute_error(reuse.shards(trace, 0.1, 0), exact)
@@ -235,21 +249,24 @@ def test_a_fully_associative_curve_misses_the_conflicts_of_n_128():
     assert real > 0.5
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: reuse.distances([]), "1-D array of line numbers"),
-    (lambda: reuse.distances([[1, 2]]), r"shape \(1, 2\)"),
-    (lambda: reuse.distances([-3]), "trace holds -3"),
-    (lambda: reuse.lru_misses([1], 0), "capacity_lines is 0"),
-    (lambda: reuse.set_associative_misses([1], 1000, 8), "multiple of ways x line_bytes"),
-    (lambda: reuse.shards([1, 2], 0), r"rate is 0; it must lie in \(0, 1\]"),
-    (lambda: reuse.knees(reuse.miss_ratio_curve([0, -1]), window=1), "window is 1"),
-    (lambda: reuse.miss_ratio_curve([]), "empty"),
-    (lambda: reuse.miss_ratio_curve([0, -1]).at(-1), "capacity_lines is -1"),
-    (lambda: traces.matmul(10, "blocked", 3), "block is 3; it must divide n = 10"),
-    (lambda: traces.matmul(10, "kij"), "order is 'kij'"),
-    (lambda: traces.zipf(0, 5), "footprint_lines is 0"),
-    (lambda: traces.zipf(5, 5, -1), "exponent is -1"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: reuse.distances([]), "1-D array of line numbers"),
+        (lambda: reuse.distances([[1, 2]]), r"shape \(1, 2\)"),
+        (lambda: reuse.distances([-3]), "trace holds -3"),
+        (lambda: reuse.lru_misses([1], 0), "capacity_lines is 0"),
+        (lambda: reuse.set_associative_misses([1], 1000, 8), "multiple of ways x line_bytes"),
+        (lambda: reuse.shards([1, 2], 0), r"rate is 0; it must lie in \(0, 1\]"),
+        (lambda: reuse.knees(reuse.miss_ratio_curve([0, -1]), window=1), "window is 1"),
+        (lambda: reuse.miss_ratio_curve([]), "empty"),
+        (lambda: reuse.miss_ratio_curve([0, -1]).at(-1), "capacity_lines is -1"),
+        (lambda: traces.matmul(10, "blocked", 3), "block is 3; it must divide n = 10"),
+        (lambda: traces.matmul(10, "kij"), "order is 'kij'"),
+        (lambda: traces.zipf(0, 5), "footprint_lines is 0"),
+        (lambda: traces.zipf(5, 5, -1), "exponent is -1"),
+    ],
+)
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()

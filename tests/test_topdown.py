@@ -27,14 +27,24 @@ BY_HAND = Provenance("synthetic", parameters={"made": "by hand"})
 
 # 1,000 cycles, 4,000 slots; every number below can be checked on paper.
 HAND = {
-    "CPU_CLK_UNHALTED.THREAD": 1000, "INST_RETIRED.ANY": 900,
-    "UOPS_ISSUED.ANY": 1200, "UOPS_RETIRED.RETIRE_SLOTS": 1000, "INT_MISC.RECOVERY_CYCLES": 50,
-    "IDQ_UOPS_NOT_DELIVERED.CORE": 600, "IDQ_UOPS_NOT_DELIVERED.CYCLES_0_UOPS_DELIV.CORE": 100,
-    "IDQ.MS_UOPS": 120, "BR_MISP_RETIRED.ALL_BRANCHES": 9, "MACHINE_CLEARS.COUNT": 1,
-    "CYCLE_ACTIVITY.STALLS_TOTAL": 500, "CYCLE_ACTIVITY.STALLS_MEM_ANY": 400,
-    "CYCLE_ACTIVITY.STALLS_L1D_MISS": 350, "CYCLE_ACTIVITY.STALLS_L2_MISS": 300,
-    "CYCLE_ACTIVITY.STALLS_L3_MISS": 200, "EXE_ACTIVITY.BOUND_ON_STORES": 100,
-    "EXE_ACTIVITY.1_PORTS_UTIL": 150, "EXE_ACTIVITY.2_PORTS_UTIL": 200,
+    "CPU_CLK_UNHALTED.THREAD": 1000,
+    "INST_RETIRED.ANY": 900,
+    "UOPS_ISSUED.ANY": 1200,
+    "UOPS_RETIRED.RETIRE_SLOTS": 1000,
+    "INT_MISC.RECOVERY_CYCLES": 50,
+    "IDQ_UOPS_NOT_DELIVERED.CORE": 600,
+    "IDQ_UOPS_NOT_DELIVERED.CYCLES_0_UOPS_DELIV.CORE": 100,
+    "IDQ.MS_UOPS": 120,
+    "BR_MISP_RETIRED.ALL_BRANCHES": 9,
+    "MACHINE_CLEARS.COUNT": 1,
+    "CYCLE_ACTIVITY.STALLS_TOTAL": 500,
+    "CYCLE_ACTIVITY.STALLS_MEM_ANY": 400,
+    "CYCLE_ACTIVITY.STALLS_L1D_MISS": 350,
+    "CYCLE_ACTIVITY.STALLS_L2_MISS": 300,
+    "CYCLE_ACTIVITY.STALLS_L3_MISS": 200,
+    "EXE_ACTIVITY.BOUND_ON_STORES": 100,
+    "EXE_ACTIVITY.1_PORTS_UTIL": 150,
+    "EXE_ACTIVITY.2_PORTS_UTIL": 200,
 }
 
 
@@ -88,12 +98,17 @@ def test_the_printed_formulas_give_what_classify_gives(cpu):
     for name in WORKLOADS:
         counter_set = workload(name, cpu)
         tree = classify(counter_set)
-        known = dict(counter_set.counters) | {"SLOTS": counter_set.slots,
-                                              "WIDTH": counter_set.width}
+        known = dict(counter_set.counters) | {
+            "SLOTS": counter_set.slots,
+            "WIDTH": counter_set.width,
+        }
         pending = dict(FORMULAS[cpu])
         while pending:
-            ready = [f for f in pending.values()
-                     if all(event in known for event in Formula(f.text).events)]
+            ready = [
+                f
+                for f in pending.values()
+                if all(event in known for event in Formula(f.text).events)
+            ]
             assert ready, f"cannot resolve {list(pending)}"
             for formula in ready:
                 known[formula.name] = Formula(formula.text).value(known)
@@ -122,7 +137,9 @@ def test_notable_cache_misses_beside_a_front_end_bottleneck():
 
 def test_retiring_is_not_always_good_news():
     assert [n.name for n in drill(classify(workload("softmax_denormals")))] == [
-        "retiring", "heavy_ops"]
+        "retiring",
+        "heavy_ops",
+    ]
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -130,8 +147,7 @@ def test_recipes_are_physically_possible(name):
     counter_set = workload(name)
     assert misses_in_flight(counter_set, "LONGEST_LAT_CACHE.MISS", 250) <= 12
     assert counter_set["LONGEST_LAT_CACHE.MISS"] <= counter_set["L2_RQSTS.MISS"]
-    busy = ("CYCLE_ACTIVITY.STALLS_TOTAL", "EXE_ACTIVITY.1_PORTS_UTIL",
-            "EXE_ACTIVITY.2_PORTS_UTIL")
+    busy = ("CYCLE_ACTIVITY.STALLS_TOTAL", "EXE_ACTIVITY.1_PORTS_UTIL", "EXE_ACTIVITY.2_PORTS_UTIL")
     assert sum(counter_set[event] for event in busy) <= counter_set.cycles
     assert 0 < counter_set.ipc <= counter_set.width
     assert all(isinstance(count, int) and count >= 0 for count in counter_set.counters.values())
@@ -177,8 +193,14 @@ def test_counter_sets_cannot_be_changed():
 
 def test_bad_counters_are_refused_with_what_to_do():
     with pytest.raises(KeyError, match=r"IDQ\.MS_UOPS was not counted for 'by hand'"):
-        classify(CounterSet("by hand", "skylake-sp",
-                            {k: v for k, v in HAND.items() if k != "IDQ.MS_UOPS"}, BY_HAND))
+        classify(
+            CounterSet(
+                "by hand",
+                "skylake-sp",
+                {k: v for k, v in HAND.items() if k != "IDQ.MS_UOPS"},
+                BY_HAND,
+            )
+        )
     with pytest.raises(ValueError, match="0 cycles"):
         classify(hand_set(CPU_CLK_UNHALTED__THREAD=0))
     with pytest.raises(ValueError, match=r"bad_speculation would be .* not of one run"):
@@ -193,12 +215,24 @@ def test_bad_counters_are_refused_with_what_to_do():
         workload("gem")
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("retiring", 1.2), ("memory_share", -0.1), ("memory_levels", (1.0, 0.5, 0, 0, 0)),
-    ("front_end_bound", 0.95)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("retiring", 1.2),
+        ("memory_share", -0.1),
+        ("memory_levels", (1.0, 0.5, 0, 0, 0)),
+        ("front_end_bound", 0.95),
+    ],
+)
 def test_impossible_recipes_are_refused(field, value):
-    fields = {"name": "w", "story": "", "retiring": 0.3, "bad_speculation": 0.1,
-              "front_end_bound": 0.1, "memory_share": 0.5}
+    fields = {
+        "name": "w",
+        "story": "",
+        "retiring": 0.3,
+        "bad_speculation": 0.1,
+        "front_end_bound": 0.1,
+        "memory_share": 0.5,
+    }
     with pytest.raises(ValueError, match=field):
         Recipe(**fields | {field: value})
 
@@ -231,9 +265,11 @@ def test_bars_hold_the_fractions_and_do_not_rely_on_colour():
     (ax,) = fig.axes
     drawn = {bars.get_label(): [patch.get_width() for patch in bars] for bars in ax.containers}
     assert drawn["back-end bound"] == pytest.approx(
-        [100 * tree["back_end_bound"].fraction for tree in trees])
+        [100 * tree["back_end_bound"].fraction for tree in trees]
+    )
     assert [sum(column) for column in zip(*drawn.values(), strict=True)] == pytest.approx(
-        [100] * len(trees))
+        [100] * len(trees)
+    )
     assert len({bars[0].get_hatch() for bars in ax.containers}) == len(ax.containers)
     assert "slots (%)" in ax.get_xlabel()
     assert "synthetic" in ax.get_title(loc="left") + ax.get_title()
@@ -243,18 +279,39 @@ def test_icicle_areas_are_slots():
     tree = classify(workload("decode_gemv"))
     (ax,) = topdown.plot_levels(tree).axes
     heights = [patch.get_height() for patch in ax.patches if patch.get_fill()]
-    assert heights == pytest.approx([100 * tree[n].fraction for n in (
-        "retiring", "light_ops", "heavy_ops", "bad_speculation", "branch_mispredicts",
-        "machine_clears", "front_end_bound", "fetch_latency", "fetch_bandwidth",
-        "back_end_bound", "memory_bound", "l1_bound", "l2_bound", "l3_bound", "dram_bound",
-        "store_bound", "core_bound")])
+    assert heights == pytest.approx(
+        [
+            100 * tree[n].fraction
+            for n in (
+                "retiring",
+                "light_ops",
+                "heavy_ops",
+                "bad_speculation",
+                "branch_mispredicts",
+                "machine_clears",
+                "front_end_bound",
+                "fetch_latency",
+                "fetch_bandwidth",
+                "back_end_bound",
+                "memory_bound",
+                "l1_bound",
+                "l2_bound",
+                "l3_bound",
+                "dram_bound",
+                "store_bound",
+                "core_bound",
+            )
+        ]
+    )
     outlined = [patch for patch in ax.patches if not patch.get_fill()]
     assert len(outlined) == len(drill(tree))
 
 
 def test_importing_is_light():
-    code = ("import sys, syslab.topdown, syslab.counters, syslab.reuse;"
-            "print([m for m in ('matplotlib', 'numba', 'pandas', 'torch', 'scipy')"
-            " if m in sys.modules])")
+    code = (
+        "import sys, syslab.topdown, syslab.counters, syslab.reuse;"
+        "print([m for m in ('matplotlib', 'numba', 'pandas', 'torch', 'scipy')"
+        " if m in sys.modules])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

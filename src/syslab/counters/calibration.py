@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 KNOWN_WORK = {
-    "triad": {"flops": lambda n: 2 * n, "bytes": lambda n: 24 * n,
-              "bytes_with_write_allocate": lambda n: 32 * n},
+    "triad": {
+        "flops": lambda n: 2 * n,
+        "bytes": lambda n: 24 * n,
+        "bytes_with_write_allocate": lambda n: 32 * n,
+    },
     "dot": {"flops": lambda n: 2 * n, "bytes": lambda n: 16 * n},
     "matmul": {"flops": lambda n: 2 * n**3},
 }
@@ -87,8 +90,10 @@ def fit(truth, readings, tolerance: float = 0.02, noise_limit: float = 0.05) -> 
     truth = np.asarray(truth, dtype=float)
     readings = np.asarray(readings, dtype=float)
     if truth.shape != readings.shape or truth.ndim != 1:
-        raise ValueError(f"truth has shape {truth.shape}, readings {readings.shape}; "
-                         "give two 1-D arrays of one length")
+        raise ValueError(
+            f"truth has shape {truth.shape}, readings {readings.shape}; "
+            "give two 1-D arrays of one length"
+        )
     if np.unique(truth).size < 3:
         raise ValueError(f"truth has {np.unique(truth).size} different sizes; use at least 3")
     if truth.min() <= 0:
@@ -103,16 +108,18 @@ def fit(truth, readings, tolerance: float = 0.02, noise_limit: float = 0.05) -> 
     with np.errstate(divide="ignore", invalid="ignore"):
         residual = float(np.sqrt(np.mean(((readings - line) / line) ** 2)))
     verdict, reasons = _judge(gain, offset, errors, residual, truth.min(), tolerance, noise_limit)
-    return Calibration(float(gain), float(offset), float(errors[0]), float(errors[1]), residual,
-                       verdict, reasons)
+    return Calibration(
+        float(gain), float(offset), float(errors[0]), float(errors[1]), residual, verdict, reasons
+    )
 
 
 def _judge(gain, offset, errors, residual, smallest, tolerance, noise_limit):
     if gain <= 3 * errors[0] or not np.isfinite(residual):
         return "not usable", ("the reading does not grow with the work",)
     if residual > noise_limit:
-        return "not usable", (f"readings scatter {residual:.1%} about the line, "
-                              f"more than {noise_limit:.0%}",)
+        return "not usable", (
+            f"readings scatter {residual:.1%} about the line, more than {noise_limit:.0%}",
+        )
     reasons = []
     if abs(gain - 1) > tolerance:
         kind = "over" if gain > 1 else "under"
@@ -124,8 +131,9 @@ def _judge(gain, offset, errors, residual, smallest, tolerance, noise_limit):
     return "usable", (f"gain {gain:.3f} and offset are within {tolerance:.0%}",)
 
 
-def synthetic_readings(truth, gain: float = 1.0, offset: float = 0.0, noise: float = 0.0,
-                       seed: int = 0) -> np.ndarray:
+def synthetic_readings(
+    truth, gain: float = 1.0, offset: float = 0.0, noise: float = 0.0, seed: int = 0
+) -> np.ndarray:
     """Readings of a made-up counter: ``(gain * truth + offset) * (1 + noise * normal)``.
 
     Parameters

@@ -10,9 +10,25 @@ from collections.abc import Callable, Mapping
 
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_][\w.:]*(?:=\d+)?")
 _WORDS = {"max", "min", "if", "else", "and", "or", "not"}
-_ALLOWED = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Load, ast.Constant,
-            ast.IfExp, ast.Compare, ast.BoolOp, ast.cmpop, ast.boolop, ast.unaryop,
-            ast.Add, ast.Sub, ast.Mult, ast.Div)
+_ALLOWED = (
+    ast.Expression,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Call,
+    ast.Name,
+    ast.Load,
+    ast.Constant,
+    ast.IfExp,
+    ast.Compare,
+    ast.BoolOp,
+    ast.cmpop,
+    ast.boolop,
+    ast.unaryop,
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Div,
+)
 
 Unit = tuple[tuple[str, int], ...]
 
@@ -35,11 +51,14 @@ class Formula:
             raise ValueError(f"formula {text!r} cannot be read: {error.msg}") from error
         for node in ast.walk(self._tree):
             known_call = not isinstance(node, ast.Call) or (
-                isinstance(node.func, ast.Name) and node.func.id in ("max", "min"))
+                isinstance(node.func, ast.Name) and node.func.id in ("max", "min")
+            )
             number = not isinstance(node, ast.Constant) or isinstance(node.value, (int, float))
             if not isinstance(node, _ALLOWED) or not known_call or not number:
-                raise ValueError(f"formula {text!r} may only use + - * /, max, min, if/else, "
-                                 "numbers and event names")
+                raise ValueError(
+                    f"formula {text!r} may only use + - * /, max, min, if/else, "
+                    "numbers and event names"
+                )
 
     def _placeholder(self, found: re.Match) -> str:
         if found.group() in _WORDS:
@@ -99,8 +118,11 @@ class Formula:
         found: list[str] = []
 
         def events_in(node) -> set[str]:
-            return {self._event_of[n.id] for n in ast.walk(node)
-                    if isinstance(n, ast.Name) and n.id in self._event_of}
+            return {
+                self._event_of[n.id]
+                for n in ast.walk(node)
+                if isinstance(n, ast.Name) and n.id in self._event_of
+            }
 
         def safe(node, tested: set[str]) -> bool:
             if isinstance(node, ast.Constant):
@@ -122,8 +144,11 @@ class Formula:
                 walk(node.body, tested | events_in(node.test))
                 walk(node.orelse, tested)
                 return
-            if (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
-                    and not safe(node.right, tested)):
+            if (
+                isinstance(node, ast.BinOp)
+                and isinstance(node.op, ast.Div)
+                and not safe(node.right, tested)
+            ):
                 found.extend(sorted(e for e in events_in(node.right) if not never_zero(e)))
             for child in ast.iter_child_nodes(node):
                 walk(child, tested)

@@ -18,10 +18,14 @@ _HARDWARE, _SOFTWARE = 0, 1
 _ENABLE, _DISABLE, _RESET, _GROUP = 0x2400, 0x2401, 0x2403, 1
 
 EVENTS = {
-    "cycles": (_HARDWARE, 0), "instructions": (_HARDWARE, 1),
-    "cache-references": (_HARDWARE, 2), "cache-misses": (_HARDWARE, 3),
-    "branches": (_HARDWARE, 4), "branch-misses": (_HARDWARE, 5),
-    "task-clock": (_SOFTWARE, 1), "page-faults": (_SOFTWARE, 2),
+    "cycles": (_HARDWARE, 0),
+    "instructions": (_HARDWARE, 1),
+    "cache-references": (_HARDWARE, 2),
+    "cache-misses": (_HARDWARE, 3),
+    "branches": (_HARDWARE, 4),
+    "branch-misses": (_HARDWARE, 5),
+    "task-clock": (_SOFTWARE, 1),
+    "page-faults": (_SOFTWARE, 2),
 }
 """Event name to (type, config) of perf_event_open.  task-clock (ns) and page-faults are kept by
 the kernel in software and work without hardware counters."""
@@ -67,8 +71,9 @@ def _try_open(event: str) -> tuple[int | None, str]:
     return None, ""
 
 
-def _explain(event: str, errno: int | None, not_tried: str, paranoid: int | None = None
-             ) -> Availability:
+def _explain(
+    event: str, errno: int | None, not_tried: str, paranoid: int | None = None
+) -> Availability:
     import errno as codes
 
     if errno is None:
@@ -79,16 +84,23 @@ def _explain(event: str, errno: int | None, not_tried: str, paranoid: int | None
         paranoid = int(_PARANOID.read_text())
     if errno in (codes.ENOENT, codes.EOPNOTSUPP, codes.ENODEV):
         return Availability(
-            False, f"this machine exposes no hardware counter for {event} (usual in virtual "
-            "machines)", f"run on bare metal or turn on a virtual PMU; or {_INSTEAD}")
+            False,
+            f"this machine exposes no hardware counter for {event} (usual in virtual machines)",
+            f"run on bare metal or turn on a virtual PMU; or {_INSTEAD}",
+        )
     if errno in (codes.EACCES, codes.EPERM):
         if paranoid is not None and paranoid > 2:
             return Availability(
-                False, f"perf_event_paranoid is {paranoid}; counting a process of one's own "
-                "needs 2 or less", f"sudo sysctl kernel.perf_event_paranoid=2; or {_INSTEAD}")
+                False,
+                f"perf_event_paranoid is {paranoid}; counting a process of one's own "
+                "needs 2 or less",
+                f"sudo sysctl kernel.perf_event_paranoid=2; or {_INSTEAD}",
+            )
         return Availability(
-            False, "perf_event_open is forbidden, likely by the container's seccomp profile",
-            f"start the container with CAP_PERFMON; or {_INSTEAD}")
+            False,
+            "perf_event_open is forbidden, likely by the container's seccomp profile",
+            f"start the container with CAP_PERFMON; or {_INSTEAD}",
+        )
     if errno == codes.ENOSYS:
         return Availability(False, "this kernel was built without perf events", _INSTEAD)
     return Availability(False, f"perf_event_open failed: {os.strerror(errno)}", _INSTEAD)
@@ -142,12 +154,14 @@ def read(events: list[str], fn: Callable[[], object]) -> dict[str, int]:
             if running < enabled:
                 raise CountersUnavailable(
                     f"{len(events)} events do not fit the hardware at once "
-                    f"(ran {running} of {enabled} ns); count fewer at a time")
+                    f"(ran {running} of {enabled} ns); count fewer at a time"
+                )
             counts[event] = value
         return counts
     except OSError as error:
-        raise CountersUnavailable(f"reading {', '.join(events)} failed: {error}; "
-                                  "count fewer events at a time") from error
+        raise CountersUnavailable(
+            f"reading {', '.join(events)} failed: {error}; count fewer events at a time"
+        ) from error
     finally:
         for descriptor in opened:
             os.close(descriptor)
@@ -165,8 +179,14 @@ def _open(event: str, leader: int) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     call = libc.syscall
     call.restype = ctypes.c_long
-    descriptor = call(ctypes.c_long(_SYSCALL[platform.machine()]), buffer, ctypes.c_int(0),
-                      ctypes.c_int(-1), ctypes.c_int(leader), ctypes.c_ulong(0))
+    descriptor = call(
+        ctypes.c_long(_SYSCALL[platform.machine()]),
+        buffer,
+        ctypes.c_int(0),
+        ctypes.c_int(-1),
+        ctypes.c_int(leader),
+        ctypes.c_ulong(0),
+    )
     if descriptor < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

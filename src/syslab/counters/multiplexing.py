@@ -50,8 +50,15 @@ class ScaledCount:
         return self.interval[0] <= self.truth <= self.interval[1]
 
 
-def phased_workload(ticks: int, period_ticks: int, duty: float = 0.5, high: float = 1e6,
-                    low: float = 1e5, noise: float = 0.0, seed: int = 0) -> np.ndarray:
+def phased_workload(
+    ticks: int,
+    period_ticks: int,
+    duty: float = 0.5,
+    high: float = 1e6,
+    low: float = 1e5,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
     """Events per tick of a workload that alternates between a busy and a quiet phase.
 
     Parameters
@@ -83,8 +90,14 @@ def phased_workload(ticks: int, period_ticks: int, duty: float = 0.5, high: floa
     return np.maximum(rates * scatter, 0)
 
 
-def multiplex(rates, groups: int, group: int = 0, schedule: str = "round-robin", seed: int = 0,
-              confidence: float = 0.95) -> ScaledCount:
+def multiplex(
+    rates,
+    groups: int,
+    group: int = 0,
+    schedule: str = "round-robin",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> ScaledCount:
     """Count one of ``groups`` event groups that take turns on the hardware.
 
     Parameters
@@ -104,8 +117,10 @@ def multiplex(rates, groups: int, group: int = 0, schedule: str = "round-robin",
     """
     rates = np.asarray(rates, dtype=float)
     if rates.ndim != 1 or rates.size < 2 * groups:
-        raise ValueError(f"rates has shape {rates.shape}; give at least {2 * groups} ticks, "
-                         "two turns for each group")
+        raise ValueError(
+            f"rates has shape {rates.shape}; give at least {2 * groups} ticks, "
+            "two turns for each group"
+        )
     if groups < 1 or not 0 <= group < groups:
         raise ValueError(f"group is {group} of {groups}; it must lie in 0..groups-1")
     if schedule not in ("round-robin", "random"):
@@ -114,8 +129,13 @@ def multiplex(rates, groups: int, group: int = 0, schedule: str = "round-robin",
     if schedule == "random":
         turns = np.random.default_rng(seed).permutation(turns)
     seen = rates[turns == group]
-    return ScaledCount(float(seen.sum()), rates.size, seen.size, float(rates.sum()),
-                       _interval(seen, rates.size, confidence))
+    return ScaledCount(
+        float(seen.sum()),
+        rates.size,
+        seen.size,
+        float(rates.sum()),
+        _interval(seen, rates.size, confidence),
+    )
 
 
 def _interval(seen: np.ndarray, ticks: int, confidence: float) -> tuple[float, float]:

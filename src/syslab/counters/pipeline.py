@@ -76,28 +76,34 @@ def inner_loop(assembly: str, function: str) -> str:
 
     The loop runs from a label to the first backward jump to it that no shorter loop lies within.
     """
-    body = re.search(rf"^{re.escape(function)}:\n(.*?)^\s+\.size\s+{re.escape(function)},",
-                     assembly, re.MULTILINE | re.DOTALL)
+    body = re.search(
+        rf"^{re.escape(function)}:\n(.*?)^\s+\.size\s+{re.escape(function)},",
+        assembly,
+        re.MULTILINE | re.DOTALL,
+    )
     if body is None:
         raise ValueError(f"no function {function!r} in this assembly")
-    kept = [line for line in body.group(1).splitlines()
-            if re.match(r"\.\w+:|\s+[a-z]", line)]
+    kept = [line for line in body.group(1).splitlines() if re.match(r"\.\w+:|\s+[a-z]", line)]
     labels = {line[:-1]: at for at, line in enumerate(kept) if line.endswith(":")}
     loops = []
     for at, line in enumerate(kept):
         jump = re.match(r"\s+j\w+\s+(\.\w+)$", line)
         if jump and labels.get(jump.group(1), at) < at:
             loops.append((labels[jump.group(1)], at))
-    innermost = [(start, end) for start, end in loops
-                 if not any(start <= s and e <= end and (s, e) != (start, end) for s, e in loops)]
+    innermost = [
+        (start, end)
+        for start, end in loops
+        if not any(start <= s and e <= end and (s, e) != (start, end) for s, e in loops)
+    ]
     if not innermost:
         raise ValueError(f"{function!r} has no loop")
     start, end = innermost[0]
-    return "\n".join(kept[start:end + 1]) + "\n"
+    return "\n".join(kept[start : end + 1]) + "\n"
 
 
-def analyse(function: str, cpu: str = "skylake-avx512", name: str | None = None,
-            iterations: int = 200) -> PipelineReport:
+def analyse(
+    function: str, cpu: str = "skylake-avx512", name: str | None = None, iterations: int = 200
+) -> PipelineReport:
     """Model the inner loop of a kernel's function on ``cpu``.
 
     Parameters
@@ -114,18 +120,33 @@ def analyse(function: str, cpu: str = "skylake-avx512", name: str | None = None,
     return analyse_assembly(loop, cpu, function, iterations)
 
 
-def analyse_assembly(assembly: str, cpu: str = "skylake-avx512", function: str = "",
-                     iterations: int = 200) -> PipelineReport:
+def analyse_assembly(
+    assembly: str, cpu: str = "skylake-avx512", function: str = "", iterations: int = 200
+) -> PipelineReport:
     """Model a block of AT&T assembly, repeated ``iterations`` times."""
     program = find_llvm_mca()
     if iterations < 1:
         raise ValueError(f"iterations is {iterations}; it must be 1 or more")
-    text = run([program, "-mtriple=x86_64-unknown-linux-gnu", f"-mcpu={cpu}",
-                f"-iterations={iterations}", "-bottleneck-analysis", "-instruction-info=0"],
-               input=assembly).stdout
+    text = run(
+        [
+            program,
+            "-mtriple=x86_64-unknown-linux-gnu",
+            f"-mcpu={cpu}",
+            f"-iterations={iterations}",
+            "-bottleneck-analysis",
+            "-instruction-info=0",
+        ],
+        input=assembly,
+    ).stdout
     tool = re.search(r"LLVM version \S+", run([program, "--version"]).stdout).group(0)
-    return PipelineReport(label=LABEL, function=function, cpu=cpu, tool=f"llvm-mca, {tool}",
-                          assembly=assembly, **parse(text))
+    return PipelineReport(
+        label=LABEL,
+        function=function,
+        cpu=cpu,
+        tool=f"llvm-mca, {tool}",
+        assembly=assembly,
+        **parse(text),
+    )
 
 
 def find_llvm_mca() -> str:
@@ -134,12 +155,15 @@ def find_llvm_mca() -> str:
         path = shutil.which(name)
         if path:
             return path
-    raise ToolMissing(f"llvm-mca is not installed. On Debian or Ubuntu: {INSTALL}. "
-                      "Without it, use syslab.counters.recorded(...)")
+    raise ToolMissing(
+        f"llvm-mca is not installed. On Debian or Ubuntu: {INSTALL}. "
+        "Without it, use syslab.counters.recorded(...)"
+    )
 
 
 def parse(text: str) -> dict:
     """Fields of `PipelineReport` from llvm-mca's text report."""
+
     def number(pattern: str, default: float | None = None) -> float:
         found = re.search(pattern, text)
         if found is None:

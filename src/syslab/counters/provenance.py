@@ -96,18 +96,24 @@ def load_event_file(name: str | Path) -> EventFile:
     if path.suffix != ".json":  # a name, such as coursecore_c1_v1.02
         path = FOLDER / f"{name}.json"
     if not path.is_file():
-        raise FileNotFoundError(f"no event file {name!r}; give a path to a .json file or one of "
-                                f"{', '.join(event_files())}")
+        raise FileNotFoundError(
+            f"no event file {name!r}; give a path to a .json file or one of "
+            f"{', '.join(event_files())}"
+        )
     raw = path.read_bytes()
     content = json.loads(raw)
     if not isinstance(content, dict) or not {"Header", "Events"} <= content.keys():
         raise ValueError(f"{path.name} has no Header and Events; it is not an event file")
     header = content["Header"]
     return EventFile(
-        name=path.stem, version=str(header.get("Version", "")), cpu_model=header.get("CPU", ""),
+        name=path.stem,
+        version=str(header.get("Version", "")),
+        cpu_model=header.get("CPU", ""),
         steppings=tuple(header.get("Steppings", ())),
-        checksum="sha256:" + hashlib.sha256(raw).hexdigest(), note=header.get("Info", ""),
-        events={event["EventName"]: event for event in content["Events"]})
+        checksum="sha256:" + hashlib.sha256(raw).hexdigest(),
+        note=header.get("Info", ""),
+        events={event["EventName"]: event for event in content["Events"]},
+    )
 
 
 def event_files() -> tuple[str, ...]:
@@ -148,31 +154,51 @@ def _lint_pins(d: MetricDefinition, file: EventFile) -> list[Finding]:
     if not d.document:
         add("missing-document", "no document id", "name the manual that defines the events")
     if not d.revision:
-        add("missing-revision", "no revision of the document",
-            "add the revision: definitions change between revisions")
+        add(
+            "missing-revision",
+            "no revision of the document",
+            "add the revision: definitions change between revisions",
+        )
     if not d.cpu_model:
         add("unpinned-cpu", "no CPU model", f"pin cpu_model, for this file {file.cpu_model!r}")
     elif d.cpu_model != file.cpu_model:
-        add("cpu-mismatch", f"written for {d.cpu_model!r}, the file is of {file.cpu_model!r}",
-            "use the event file of that CPU, or derive the formula again")
+        add(
+            "cpu-mismatch",
+            f"written for {d.cpu_model!r}, the file is of {file.cpu_model!r}",
+            "use the event file of that CPU, or derive the formula again",
+        )
     if not d.stepping:
-        add("unpinned-stepping", "no stepping",
-            f"pin one of {', '.join(file.steppings)}: errata differ between steppings")
+        add(
+            "unpinned-stepping",
+            "no stepping",
+            f"pin one of {', '.join(file.steppings)}: errata differ between steppings",
+        )
     elif d.stepping not in file.steppings:
-        add("stepping-mismatch", f"stepping {d.stepping} is not in the file "
-            f"({', '.join(file.steppings)})", "use the event file of that stepping")
+        add(
+            "stepping-mismatch",
+            f"stepping {d.stepping} is not in the file ({', '.join(file.steppings)})",
+            "use the event file of that stepping",
+        )
     if not d.event_file_version:
-        add("missing-event-file-version", "no event-file version",
-            f"pin event_file_version, here {file.version!r}")
+        add(
+            "missing-event-file-version",
+            "no event-file version",
+            f"pin event_file_version, here {file.version!r}",
+        )
     elif d.event_file_version != file.version:
-        add("event-file-version-mismatch",
+        add(
+            "event-file-version-mismatch",
             f"written for version {d.event_file_version}, the file is {file.version}",
-            "read what changed between the two, then pin the new version")
+            "read what changed between the two, then pin the new version",
+        )
     if not d.checksum:
         add("missing-checksum", "no checksum of the event file", f"pin {file.checksum}")
     elif d.checksum != file.checksum:
-        add("checksum-mismatch", "the file's bytes are not those that were pinned",
-            "fetch the pinned file, or review the change and pin the new checksum")
+        add(
+            "checksum-mismatch",
+            "the file's bytes are not those that were pinned",
+            "fetch the pinned file, or review the change and pin the new checksum",
+        )
     return found
 
 
@@ -191,31 +217,65 @@ def _lint_formula(d: MetricDefinition, file: EventFile) -> list[Finding]:
         if event in d.factors:
             continue
         if event not in d.events:
-            found.append(Finding("event-undeclared", f"{event} has no unit in `events`",
-                                 "declare what one count of it is"))
+            found.append(
+                Finding(
+                    "event-undeclared",
+                    f"{event} has no unit in `events`",
+                    "declare what one count of it is",
+                )
+            )
         if event not in file.events:
-            found.append(Finding("event-not-in-file", f"{event} is not in {file.name}",
-                                 "it was renamed or belongs to another CPU: look it up again"))
+            found.append(
+                Finding(
+                    "event-not-in-file",
+                    f"{event} is not in {file.name}",
+                    "it was renamed or belongs to another CPU: look it up again",
+                )
+            )
             continue
         counted = file.events[event].get("CountUnit")
         declared = d.events.get(event)
         if declared and counted and parse_unit(declared) != parse_unit(counted):
-            found.append(Finding("event-unit-mismatch",
-                                 f"{event} is declared in {declared}, the file counts {counted}",
-                                 "correct the unit, then check the formula again"))
+            found.append(
+                Finding(
+                    "event-unit-mismatch",
+                    f"{event} is declared in {declared}, the file counts {counted}",
+                    "correct the unit, then check the formula again",
+                )
+            )
         for erratum in file.errata(event):
             if erratum not in d.errata:
-                found.append(Finding("erratum-not-acknowledged", f"{erratum} affects {event}",
-                                     "read it; add it to `errata` or choose another event"))
+                found.append(
+                    Finding(
+                        "erratum-not-acknowledged",
+                        f"{erratum} affects {event}",
+                        "read it; add it to `errata` or choose another event",
+                    )
+                )
     if all(name in units for name in formula.events):
         unit, clashes = formula.unit(units)
-        found += [Finding("incompatible-sum", f"adds {clash}",
-                          "convert to one unit first, with one of `factors`")
-                  for clash in clashes]
+        found += [
+            Finding(
+                "incompatible-sum",
+                f"adds {clash}",
+                "convert to one unit first, with one of `factors`",
+            )
+            for clash in clashes
+        ]
         if not clashes and unit is not None and unit != parse_unit(d.unit):
-            found.append(Finding("unit-mismatch", f"the formula gives {unit_text(unit)}, "
-                                 f"the definition says {d.unit}", "correct one of the two"))
-    found += [Finding("unguarded-division", f"{event} may be 0 and is divided by",
-                      f"write `... if {event} else 0`, or max({event}, 1)")
-              for event in formula.unguarded_divisors(never_zero)]
+            found.append(
+                Finding(
+                    "unit-mismatch",
+                    f"the formula gives {unit_text(unit)}, the definition says {d.unit}",
+                    "correct one of the two",
+                )
+            )
+    found += [
+        Finding(
+            "unguarded-division",
+            f"{event} may be 0 and is divided by",
+            f"write `... if {event} else 0`, or max({event}, 1)",
+        )
+        for event in formula.unguarded_divisors(never_zero)
+    ]
     return found

@@ -19,9 +19,11 @@ RUNS = {
     **{f"triad-{n}": ("triad", n) for n in (8192, 16384, 32768, 65536)},
     "dot-1": ("dot", 1, 65536),
     "dot-4": ("dot", 4, 65536),
-    **{f"matmul-{order}-{n}": ("matmul", order, n, *extra)
-       for n in (96, 128)
-       for order, extra in (("ijk", ()), ("ikj", ()), ("blocked", (16,)))},
+    **{
+        f"matmul-{order}-{n}": ("matmul", order, n, *extra)
+        for n in (96, 128)
+        for order, extra in (("ijk", ()), ("ikj", ()), ("blocked", (16,)))
+    },
     "chase-sequential": ("chase", "sequential", 4096, 100_000),
     "chase-random": ("chase", "random", 4096, 100_000),
     "chase-random-large": ("chase", "random", 65536, 200_000),
@@ -32,8 +34,18 @@ RUNS = {
 }
 """Recorded runs: name to the arguments of `simulate`."""
 
-LOOPS = ("triad", "dot_one_sum", "dot_four_sums", "matmul_ijk", "matmul_ikj", "matmul_blocked",
-         "chase", "branchy", "gather_hashed", "gather_sequential")
+LOOPS = (
+    "triad",
+    "dot_one_sum",
+    "dot_four_sums",
+    "matmul_ijk",
+    "matmul_ikj",
+    "matmul_blocked",
+    "chase",
+    "branchy",
+    "gather_hashed",
+    "gather_sequential",
+)
 """Functions whose inner loop was recorded, each on every CPU of `pipeline.CPUS`."""
 
 
@@ -49,8 +61,9 @@ def recorded(name: str) -> Simulation:
         raise KeyError(f"no recorded run {name!r}; recorded: {', '.join(runs)}")
     fields = dict(runs[name])
     fields["arguments"] = tuple(fields["arguments"])
-    fields["functions"] = {function: FunctionCounts(events)
-                           for function, events in fields["functions"].items()}
+    fields["functions"] = {
+        function: FunctionCounts(events) for function, events in fields["functions"].items()
+    }
     return Simulation(**fields)
 
 
@@ -59,8 +72,10 @@ def recorded_loop(function: str, cpu: str = "skylake-avx512") -> PipelineReport:
     loops = _stored("llvm_mca.json")
     key = f"{function} {cpu}"
     if key not in loops:
-        raise KeyError(f"no recorded loop of {function!r} on {cpu!r}; functions: "
-                       f"{', '.join(LOOPS)}; CPUs: {', '.join(CPUS)}")
+        raise KeyError(
+            f"no recorded loop of {function!r} on {cpu!r}; functions: "
+            f"{', '.join(LOOPS)}; CPUs: {', '.join(CPUS)}"
+        )
     return PipelineReport(**{name: value for name, value in loops[key].items() if name != "date"})
 
 
@@ -74,10 +89,14 @@ def record(folder: Path = FOLDER) -> None:
     runs = {}
     for name, arguments in RUNS.items():
         runs[name] = asdict(simulate(*arguments))
-        runs[name]["functions"] = {function: counts["events"] for function, counts
-                                   in runs[name]["functions"].items()}
+        runs[name]["functions"] = {
+            function: counts["events"] for function, counts in runs[name]["functions"].items()
+        }
     today = {"date": date.today().isoformat()}
-    loops = {f"{function} {cpu}": asdict(analyse(function, cpu)) | today
-             for function in LOOPS for cpu in CPUS}
+    loops = {
+        f"{function} {cpu}": asdict(analyse(function, cpu)) | today
+        for function in LOOPS
+        for cpu in CPUS
+    }
     for file, content in (("cachegrind.json", runs), ("llvm_mca.json", loops)):
         (folder / file).write_text(json.dumps(content, indent=1) + "\n")

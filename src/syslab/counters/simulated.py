@@ -35,7 +35,8 @@ class Cache:
         if rest or sets < 1 or sets & (sets - 1):
             raise ValueError(
                 f"cache_bytes is {self.cache_bytes}; with {self.ways} ways of {self.line_bytes} B "
-                "it must make a power-of-two number of sets")
+                "it must make a power-of-two number of sets"
+            )
 
     def __str__(self) -> str:
         return f"{self.cache_bytes},{self.ways},{self.line_bytes}"
@@ -117,8 +118,9 @@ class Simulation:
         return self.functions[function]
 
 
-def simulate(name: str, *arguments, l1i: Cache = L1I, l1d: Cache = L1D,
-             last_level: Cache = LAST_LEVEL) -> Simulation:
+def simulate(
+    name: str, *arguments, l1i: Cache = L1I, l1d: Cache = L1D, last_level: Cache = LAST_LEVEL
+) -> Simulation:
     """Run a kernel of `syslab.counters.kernels` under cachegrind.
 
     Parameters
@@ -137,25 +139,40 @@ def simulate(name: str, *arguments, l1i: Cache = L1I, l1d: Cache = L1D,
     """
     wanted = kernel(name)
     valgrind = need("valgrind", INSTALL)
-    options = ["--tool=cachegrind", "--cache-sim=yes", "--branch-sim=yes",
-               f"--I1={l1i}", f"--D1={l1d}", f"--LL={last_level}"]
+    options = [
+        "--tool=cachegrind",
+        "--cache-sim=yes",
+        "--branch-sim=yes",
+        f"--I1={l1i}",
+        f"--D1={l1d}",
+        f"--LL={last_level}",
+    ]
     given = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
         program = link(name, Path(folder))
         found = Path(folder) / "counts"
         # Environment and program name lie on the stack: both fixed, so that addresses repeat.
-        run([valgrind, *options, f"--cachegrind-out-file={found}", f"./{program.name}", *given],
-            cwd=folder, env={})
+        run(
+            [valgrind, *options, f"--cachegrind-out-file={found}", f"./{program.name}", *given],
+            cwd=folder,
+            env={},
+        )
         functions = parse(found.read_text(), wanted.functions)
     if not functions:
-        raise ValueError(f"{name} {' '.join(given)} ran none of its functions; "
-                         f"usage: {name} {wanted.usage}")
+        raise ValueError(
+            f"{name} {' '.join(given)} ran none of its functions; usage: {name} {wanted.usage}"
+        )
     return Simulation(
-        label=LABEL, kernel=name, arguments=tuple(given),
-        command=" ".join(["valgrind", *options, f"./{name}", *given]), tool=version(valgrind),
-        compiler=compiler(name), date=date.today().isoformat(),
+        label=LABEL,
+        kernel=name,
+        arguments=tuple(given),
+        command=" ".join(["valgrind", *options, f"./{name}", *given]),
+        tool=version(valgrind),
+        compiler=compiler(name),
+        date=date.today().isoformat(),
         geometry={"l1i": str(l1i), "l1d": str(l1d), "last_level": str(last_level)},
-        functions=functions)
+        functions=functions,
+    )
 
 
 def parse(text: str, wanted: tuple[str, ...] | None = None) -> dict[str, FunctionCounts]:
@@ -173,5 +190,8 @@ def parse(text: str, wanted: tuple[str, ...] | None = None) -> dict[str, Functio
             row = totals.setdefault(current, [0] * len(events))
             for place, count in enumerate(line.split()[1:]):
                 row[place] += int(count)
-    return {name: FunctionCounts(dict(zip(events, row, strict=True)))
-            for name, row in totals.items() if wanted is None or name in wanted}
+    return {
+        name: FunctionCounts(dict(zip(events, row, strict=True)))
+        for name, row in totals.items()
+        if wanted is None or name in wanted
+    }

@@ -142,7 +142,7 @@ def closed(owner: Any, attribute: str) -> Iterator[None]:
 
 
 def own_copy(value: Any) -> Any:
-    """A copy of nested lists, tuples, dictionaries, sets and arrays; other objects as they are.
+    """A copy of nested lists, tuples, dictionaries, sets, arrays and tables; the rest as it is.
 
     Generators, simulators and counters keep their identity: a check may look at them afterwards.
     """
@@ -151,8 +151,10 @@ def own_copy(value: Any) -> Any:
         return kind(own_copy(item) for item in value)
     if kind is dict:
         return {key: own_copy(item) for key, item in value.items()}
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    numpy, pandas, torch = (sys.modules.get(name) for name in ("numpy", "pandas", "torch"))
     if numpy is not None and isinstance(value, numpy.ndarray):
+        return value.copy()
+    if pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series)):
         return value.copy()
     if torch is not None and kind is getattr(torch, "Tensor", None) and value.is_leaf:
         return value.detach().clone().requires_grad_(value.requires_grad)

@@ -52,5 +52,6 @@ def set_associative_misses(trace, cache_bytes: int, ways: int, line_bytes: int =
     if min(cache_bytes, ways, line_bytes) < 1 or cache_bytes % (ways * line_bytes):
         raise ValueError(
             f"cache_bytes is {cache_bytes}; it must be a positive multiple of "
-            f"ways x line_bytes = {ways} x {line_bytes}")
+            f"ways x line_bytes = {ways} x {line_bytes}"
+        )
     return set_associative_miss_mask(as_trace(trace), cache_bytes // (ways * line_bytes), ways)

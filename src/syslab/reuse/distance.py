@@ -62,8 +62,9 @@ def histogram(reuse_distances) -> Histogram:
     """Count accesses by reuse distance, cold ones apart."""
     found = np.asarray(reuse_distances)
     warm = found[found != COLD]
-    return Histogram(np.bincount(warm) if warm.size else np.zeros(0, np.int64),
-                     int(found.size - warm.size))
+    return Histogram(
+        np.bincount(warm) if warm.size else np.zeros(0, np.int64), int(found.size - warm.size)
+    )
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,9 @@ def miss_ratio_curve(reuse_distances, line_bytes: int = 64) -> MissRatioCurve:
     if not counted.accesses:
         raise ValueError("reuse_distances is empty; there is no curve of no accesses")
     hits = np.concatenate([[0], np.cumsum(counted.counts)])
-    return MissRatioCurve((counted.accesses - hits) / counted.accesses,
-                          counted.cold / counted.accesses, line_bytes)
+    return MissRatioCurve(
+        (counted.accesses - hits) / counted.accesses, counted.cold / counted.accesses, line_bytes
+    )
 
 
 @dataclass(frozen=True)
@@ -144,5 +146,5 @@ def knees(curve: MissRatioCurve, min_drop: float = 0.05, window: float = 1.5) ->
     while drop.max() >= min_drop - 1e-12:
         best = int(np.argmax(drop >= drop.max() - 1e-9))
         found.append(Knee(best, best * curve.line_bytes, float(drop[best]), curve.at(best)))
-        drop[int(best / window):int(best * window) + 2] = 0.0
+        drop[int(best / window) : int(best * window) + 2] = 0.0
     return sorted(found, key=lambda knee: knee.capacity_lines)

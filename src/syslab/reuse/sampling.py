@@ -10,8 +10,9 @@ import numpy as np
 from syslab.reuse.distance import MissRatioCurve, as_trace, distances, histogram
 
 
-def shards(trace, rate: float, seed: int = 0, adjust: bool = True,
-           line_bytes: int = 64) -> MissRatioCurve:
+def shards(
+    trace, rate: float, seed: int = 0, adjust: bool = True, line_bytes: int = 64
+) -> MissRatioCurve:
     """Estimate the miss-ratio curve from about ``rate`` of the distinct lines.
 
     Parameters

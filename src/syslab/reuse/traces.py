@@ -41,8 +41,9 @@ def zipf(footprint_lines: int, accesses: int, exponent: float = 1.0, seed: int =
     return _zipf_items(footprint_lines, accesses, exponent, seed) * LINE_BYTES
 
 
-def embedding(rows: int, row_bytes: int, lookups: int, exponent: float = 1.0,
-              seed: int = 0) -> np.ndarray:
+def embedding(
+    rows: int, row_bytes: int, lookups: int, exponent: float = 1.0, seed: int = 0
+) -> np.ndarray:
     """Lookups of whole rows of an embedding table, popularity as in `zipf`."""
     _positive(rows=rows, row_bytes=row_bytes, lookups=lookups)
     starts = _zipf_items(rows, lookups, exponent, seed) * row_bytes
@@ -65,14 +66,23 @@ def kv_decode(prompt_tokens: int, new_tokens: int, bytes_per_token: int) -> np.n
     for tokens in range(prompt_tokens, prompt_tokens + new_tokens):
         used = tokens * bytes_per_token
         sweep = np.arange(0, used, LINE_BYTES, dtype=np.int64)
-        append = np.arange(used // LINE_BYTES, (used + bytes_per_token - 1) // LINE_BYTES + 1,
-                           dtype=np.int64) * LINE_BYTES
+        append = (
+            np.arange(
+                used // LINE_BYTES, (used + bytes_per_token - 1) // LINE_BYTES + 1, dtype=np.int64
+            )
+            * LINE_BYTES
+        )
         steps += [sweep, append]
     return np.concatenate(steps)
 
 
-def matmul(n: int, order: str = "ijk", block: int | None = None, element_bytes: int = 8,
-           bases: tuple[int, int, int] | None = None) -> np.ndarray:
+def matmul(
+    n: int,
+    order: str = "ijk",
+    block: int | None = None,
+    element_bytes: int = 8,
+    bases: tuple[int, int, int] | None = None,
+) -> np.ndarray:
     """Loads and stores of C = A B on row-major n x n matrices, as a compiler would emit them.
 
     - ``ijk``: A[i,k] and B[k,j] in the inner loop, C[i,j] stored once after it.
@@ -100,18 +110,23 @@ def matmul(n: int, order: str = "ijk", block: int | None = None, element_bytes: 
         raise ValueError(f"bases is {bases}; blocked order needs A below B below C")
     row, column = n * block * element_bytes, block * element_bytes
     tiles = range(n // block)
-    shifts = ((ii * row + kk * column, kk * row + jj * column, ii * row + jj * column)
-              for ii in tiles for kk in tiles for jj in tiles)
-    return np.concatenate([tile + np.where(is_a, sa, np.where(is_b, sb, sc))
-                           for sa, sb, sc in shifts])
+    shifts = (
+        (ii * row + kk * column, kk * row + jj * column, ii * row + jj * column)
+        for ii in tiles
+        for kk in tiles
+        for jj in tiles
+    )
+    return np.concatenate(
+        [tile + np.where(is_a, sa, np.where(is_b, sb, sc)) for sa, sb, sc in shifts]
+    )
 
 
 def _ijk(n: int, a: int, b: int, c: int, size: int) -> np.ndarray:
     i, j = np.divmod(np.arange(n * n, dtype=np.int64), n)
     k = np.arange(n, dtype=np.int64)
     out = np.empty((n * n, 2 * n + 1), np.int64)
-    out[:, 0:2 * n:2] = a + (i[:, None] * n + k) * size
-    out[:, 1:2 * n:2] = b + (k * n + j[:, None]) * size
+    out[:, 0 : 2 * n : 2] = a + (i[:, None] * n + k) * size
+    out[:, 1 : 2 * n : 2] = b + (k * n + j[:, None]) * size
     out[:, 2 * n] = c + (i * n + j) * size
     return out.reshape(-1)
 

@@ -15,8 +15,15 @@ _LABEL_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 1.
 
 def _words(name: str) -> str:
     words = name.replace("_", " ")
-    for plain, written in (("front end", "front-end"), ("back end", "back-end"), ("l1 ", "L1 "),
-                           ("l2 ", "L2 "), ("l3 ", "L3 "), ("dram", "DRAM"), ("smt", "SMT")):
+    for plain, written in (
+        ("front end", "front-end"),
+        ("back end", "back-end"),
+        ("l1 ", "L1 "),
+        ("l2 ", "L2 "),
+        ("l3 ", "L3 "),
+        ("dram", "DRAM"),
+        ("smt", "SMT"),
+    ):
         words = words.replace(plain, written)
     return words
 
@@ -47,12 +54,27 @@ def plot_workloads(trees: list[Tree]):
         widths = [100 * max(tree[name].fraction, 0) for tree in trees]
         if not any(widths):
             continue
-        ax.barh(labels, widths, left=left, color=colour, hatch=hatch, edgecolor="white",
-                linewidth=0.8, label=_words(name))
+        ax.barh(
+            labels,
+            widths,
+            left=left,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.8,
+            label=_words(name),
+        )
         for row, (start, width) in enumerate(zip(left, widths, strict=True)):
             if width >= 5:
-                ax.text(start + width / 2, row, f"{width:.0f}", ha="center", va="center",
-                        fontsize=9, bbox=_LABEL_BOX)
+                ax.text(
+                    start + width / 2,
+                    row,
+                    f"{width:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    bbox=_LABEL_BOX,
+                )
         left = [start + width for start, width in zip(left, widths, strict=True)]
     ax.invert_yaxis()
     ax.set(xlim=(0, 100), xlabel="share of pipeline slots (%)")
@@ -86,22 +108,49 @@ def plot_levels(tree: Tree, lost_only: bool = False):
             share = 100 * max(node.fraction, 0)
             colour, hatch = _STYLE[_level1(tree, node.name)]
             x, on_path = node.level - 1, node.name in path
-            ax.add_patch(Rectangle((x, top), 0.97, share, facecolor=colour, hatch=hatch,
-                                   edgecolor="white", linewidth=1.0))
+            ax.add_patch(
+                Rectangle(
+                    (x, top),
+                    0.97,
+                    share,
+                    facecolor=colour,
+                    hatch=hatch,
+                    edgecolor="white",
+                    linewidth=1.0,
+                )
+            )
             if on_path:
-                ax.add_patch(Rectangle((x, top), 0.97, share, fill=False, edgecolor="black",
-                                       linewidth=2.2, zorder=3))
+                ax.add_patch(
+                    Rectangle(
+                        (x, top),
+                        0.97,
+                        share,
+                        fill=False,
+                        edgecolor="black",
+                        linewidth=2.2,
+                        zorder=3,
+                    )
+                )
             if share >= 4:
-                ax.text(x + 0.485, top + share / 2, f"{_words(node.name)}  {share:.0f} %",
-                        ha="center", va="center", fontsize=9, zorder=4, bbox=_LABEL_BOX,
-                        fontweight="bold" if on_path else "normal")
+                ax.text(
+                    x + 0.485,
+                    top + share / 2,
+                    f"{_words(node.name)}  {share:.0f} %",
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    zorder=4,
+                    bbox=_LABEL_BOX,
+                    fontweight="bold" if on_path else "normal",
+                )
             draw(node.name, top)
             top += share
 
     draw(None, 0.0)
     ax.set(xlim=(-0.02, depth), ylim=(100, 0), ylabel="share of pipeline slots (%)")
-    ax.set_xticks([level + 0.485 for level in range(depth)],
-                  [f"level {level + 1}" for level in range(depth)])
+    ax.set_xticks(
+        [level + 0.485 for level in range(depth)], [f"level {level + 1}" for level in range(depth)]
+    )
     source = tree.counter_set
     ax.set_title(f"{source.workload} ({source.provenance.kind} counters)")
     ax.spines["bottom"].set_visible(False)

@@ -66,51 +66,172 @@ class Recipe:
         branch = self.bad_speculation * self.mispredict_share
         latency = self.front_end_bound * self.latency_share
         return {
-            "retiring": self.retiring, "bad_speculation": self.bad_speculation,
-            "front_end_bound": self.front_end_bound, "back_end_bound": self.back_end_bound,
-            "light_ops": self.retiring - heavy, "heavy_ops": heavy,
-            "branch_mispredicts": branch, "machine_clears": self.bad_speculation - branch,
-            "fetch_latency": latency, "fetch_bandwidth": self.front_end_bound - latency,
-            "memory_bound": memory, "core_bound": self.back_end_bound - memory,
-            **{name: memory * share
-               for name, share in zip(_LEVELS, self.memory_levels, strict=True)},
+            "retiring": self.retiring,
+            "bad_speculation": self.bad_speculation,
+            "front_end_bound": self.front_end_bound,
+            "back_end_bound": self.back_end_bound,
+            "light_ops": self.retiring - heavy,
+            "heavy_ops": heavy,
+            "branch_mispredicts": branch,
+            "machine_clears": self.bad_speculation - branch,
+            "fetch_latency": latency,
+            "fetch_bandwidth": self.front_end_bound - latency,
+            "memory_bound": memory,
+            "core_bound": self.back_end_bound - memory,
+            **{
+                name: memory * share
+                for name, share in zip(_LEVELS, self.memory_levels, strict=True)
+            },
         }
 
 
 _RECIPES = (
-    Recipe("gemm_inner_loop", "blocked fp32 GEMM, packed panels in L2", 0.82, 0.01, 0.03, 0.35,
-           (0.35, 0.45, 0.12, 0.05, 0.03), uops_per_instruction=1.05, llc_mpki=0.15, l2_mpki=1.2,
-           branches_per_instruction=0.03),
-    Recipe("embedding_gather", "pooled lookups in a 40 GB table, one row at a time",
-           0.11, 0.02, 0.03, 0.88, (0.08, 0.04, 0.14, 0.72, 0.02), llc_mpki=9.5, l2_mpki=12.5,
-           branches_per_instruction=0.08, uops_per_instruction=1.05),
-    Recipe("tokenizer", "byte-pair merges: data-dependent branches on every byte",
-           0.30, 0.38, 0.17, 0.40, (0.5, 0.25, 0.15, 0.06, 0.04), llc_mpki=0.6, l2_mpki=3.1,
-           l1i_mpki=4.0, branches_per_instruction=0.22),
-    Recipe("json_parse", "scalar parser: a large switch, decoded again and again",
-           0.34, 0.13, 0.38, 0.45, (0.55, 0.2, 0.15, 0.06, 0.04), latency_share=0.24,
-           llc_mpki=0.9, l2_mpki=2.6, l1i_mpki=6.0, branches_per_instruction=0.2),
-    Recipe("hash_join_prefetched", "hash join, probes prefetched in groups of 12",
-           0.47, 0.06, 0.07, 0.28, (0.45, 0.1, 0.15, 0.25, 0.05), uops_per_instruction=1.12,
-           llc_mpki=26.0, l2_mpki=29.0, branches_per_instruction=0.1),
-    Recipe("hash_join_chained", "the same join, each probe waits for the one before",
-           0.12, 0.04, 0.03, 0.87, (0.06, 0.03, 0.13, 0.75, 0.03), uops_per_instruction=1.12,
-           llc_mpki=8.6, l2_mpki=10.8, branches_per_instruction=0.14),
-    Recipe("python_interpreter", "request glue in CPython: a code footprint beyond L1I and L2",
-           0.28, 0.14, 0.37, 0.55, (0.4, 0.2, 0.22, 0.14, 0.04), latency_share=0.76,
-           uops_per_instruction=1.15, llc_mpki=1.2, l2_mpki=14.0, l1i_mpki=28.0,
-           branches_per_instruction=0.2),
-    Recipe("checkpoint_write", "fp32 to bf16 conversion into a fresh buffer",
-           0.24, 0.01, 0.03, 0.84, (0.04, 0.03, 0.07, 0.28, 0.58), uops_per_instruction=1.06,
-           llc_mpki=14.0, l2_mpki=15.0, branches_per_instruction=0.05),
-    Recipe("rng_sampling", "top-p sampling: exp, divide and a serial random generator",
-           0.38, 0.05, 0.05, 0.10, (0.7, 0.15, 0.08, 0.04, 0.03), llc_mpki=0.1, l2_mpki=0.4),
-    Recipe("decode_gemv", "one token of decode: 4-bit weights streamed and dequantised",
-           0.30, 0.01, 0.02, 0.86, (0.06, 0.04, 0.09, 0.80, 0.01), uops_per_instruction=1.08,
-           llc_mpki=16.0, l2_mpki=16.6, branches_per_instruction=0.02),
-    Recipe("softmax_denormals", "softmax over masked scores: denormals raise microcode assists",
-           0.46, 0.04, 0.18, 0.15, heavy_share=0.80, mispredict_share=0.3, latency_share=0.7,
-           uops_per_instruction=3.4, llc_mpki=0.1, l2_mpki=0.5, branches_per_instruction=0.05),
+    Recipe(
+        "gemm_inner_loop",
+        "blocked fp32 GEMM, packed panels in L2",
+        0.82,
+        0.01,
+        0.03,
+        0.35,
+        (0.35, 0.45, 0.12, 0.05, 0.03),
+        uops_per_instruction=1.05,
+        llc_mpki=0.15,
+        l2_mpki=1.2,
+        branches_per_instruction=0.03,
+    ),
+    Recipe(
+        "embedding_gather",
+        "pooled lookups in a 40 GB table, one row at a time",
+        0.11,
+        0.02,
+        0.03,
+        0.88,
+        (0.08, 0.04, 0.14, 0.72, 0.02),
+        llc_mpki=9.5,
+        l2_mpki=12.5,
+        branches_per_instruction=0.08,
+        uops_per_instruction=1.05,
+    ),
+    Recipe(
+        "tokenizer",
+        "byte-pair merges: data-dependent branches on every byte",
+        0.30,
+        0.38,
+        0.17,
+        0.40,
+        (0.5, 0.25, 0.15, 0.06, 0.04),
+        llc_mpki=0.6,
+        l2_mpki=3.1,
+        l1i_mpki=4.0,
+        branches_per_instruction=0.22,
+    ),
+    Recipe(
+        "json_parse",
+        "scalar parser: a large switch, decoded again and again",
+        0.34,
+        0.13,
+        0.38,
+        0.45,
+        (0.55, 0.2, 0.15, 0.06, 0.04),
+        latency_share=0.24,
+        llc_mpki=0.9,
+        l2_mpki=2.6,
+        l1i_mpki=6.0,
+        branches_per_instruction=0.2,
+    ),
+    Recipe(
+        "hash_join_prefetched",
+        "hash join, probes prefetched in groups of 12",
+        0.47,
+        0.06,
+        0.07,
+        0.28,
+        (0.45, 0.1, 0.15, 0.25, 0.05),
+        uops_per_instruction=1.12,
+        llc_mpki=26.0,
+        l2_mpki=29.0,
+        branches_per_instruction=0.1,
+    ),
+    Recipe(
+        "hash_join_chained",
+        "the same join, each probe waits for the one before",
+        0.12,
+        0.04,
+        0.03,
+        0.87,
+        (0.06, 0.03, 0.13, 0.75, 0.03),
+        uops_per_instruction=1.12,
+        llc_mpki=8.6,
+        l2_mpki=10.8,
+        branches_per_instruction=0.14,
+    ),
+    Recipe(
+        "python_interpreter",
+        "request glue in CPython: a code footprint beyond L1I and L2",
+        0.28,
+        0.14,
+        0.37,
+        0.55,
+        (0.4, 0.2, 0.22, 0.14, 0.04),
+        latency_share=0.76,
+        uops_per_instruction=1.15,
+        llc_mpki=1.2,
+        l2_mpki=14.0,
+        l1i_mpki=28.0,
+        branches_per_instruction=0.2,
+    ),
+    Recipe(
+        "checkpoint_write",
+        "fp32 to bf16 conversion into a fresh buffer",
+        0.24,
+        0.01,
+        0.03,
+        0.84,
+        (0.04, 0.03, 0.07, 0.28, 0.58),
+        uops_per_instruction=1.06,
+        llc_mpki=14.0,
+        l2_mpki=15.0,
+        branches_per_instruction=0.05,
+    ),
+    Recipe(
+        "rng_sampling",
+        "top-p sampling: exp, divide and a serial random generator",
+        0.38,
+        0.05,
+        0.05,
+        0.10,
+        (0.7, 0.15, 0.08, 0.04, 0.03),
+        llc_mpki=0.1,
+        l2_mpki=0.4,
+    ),
+    Recipe(
+        "decode_gemv",
+        "one token of decode: 4-bit weights streamed and dequantised",
+        0.30,
+        0.01,
+        0.02,
+        0.86,
+        (0.06, 0.04, 0.09, 0.80, 0.01),
+        uops_per_instruction=1.08,
+        llc_mpki=16.0,
+        l2_mpki=16.6,
+        branches_per_instruction=0.02,
+    ),
+    Recipe(
+        "softmax_denormals",
+        "softmax over masked scores: denormals raise microcode assists",
+        0.46,
+        0.04,
+        0.18,
+        0.15,
+        heavy_share=0.80,
+        mispredict_share=0.3,
+        latency_share=0.7,
+        uops_per_instruction=3.4,
+        llc_mpki=0.1,
+        l2_mpki=0.5,
+        branches_per_instruction=0.05,
+    ),
 )
 WORKLOADS = {recipe.name: recipe for recipe in _RECIPES}
 
@@ -125,13 +246,20 @@ def workload(name: str, cpu: str = "skylake-sp") -> CounterSet:
 def planted(counter_set: CounterSet) -> dict[str, float]:
     """The fractions that a synthetic counter set was made from."""
     if counter_set.provenance.kind != "synthetic":
-        raise ValueError(f"{counter_set.workload!r} is {counter_set.provenance.kind}; "
-                         "only a synthetic set has a planted truth")
+        raise ValueError(
+            f"{counter_set.workload!r} is {counter_set.provenance.kind}; "
+            "only a synthetic set has a planted truth"
+        )
     return dict(counter_set.provenance.parameters["fractions"])
 
 
-def synthesize(recipe: Recipe, cpu: str = "skylake-sp", cycles: int = 1_000_000_000,
-               seed: int = 0, spread: float = 0.0) -> CounterSet:
+def synthesize(
+    recipe: Recipe,
+    cpu: str = "skylake-sp",
+    cycles: int = 1_000_000_000,
+    seed: int = 0,
+    spread: float = 0.0,
+) -> CounterSet:
     """Turn a recipe into integer event counts.
 
     Parameters
@@ -160,18 +288,25 @@ def synthesize(recipe: Recipe, cpu: str = "skylake-sp", cycles: int = 1_000_000_
     makers = {"skylake-sp": _skylake_counts, "zen4": _zen4_counts}
     if cpu not in makers:
         raise ValueError(f"cpu is {cpu!r}; counts can be made for {', '.join(makers)}")
-    provenance = Provenance("synthetic", parameters={
-        "recipe": asdict(recipe), "cycles": cycles, "seed": seed, "spread": spread,
-        "fractions": recipe.fractions(),
-    })
+    provenance = Provenance(
+        "synthetic",
+        parameters={
+            "recipe": asdict(recipe),
+            "cycles": cycles,
+            "seed": seed,
+            "spread": spread,
+            "fractions": recipe.fractions(),
+        },
+    )
     return CounterSet(recipe.name, cpu, makers[cpu](recipe, cycles), provenance)
 
 
 def _varied(recipe: Recipe, seed: int, spread: float) -> Recipe:
     import numpy as np
 
-    level1 = np.array([recipe.retiring, recipe.bad_speculation, recipe.front_end_bound,
-                       recipe.back_end_bound])
+    level1 = np.array(
+        [recipe.retiring, recipe.bad_speculation, recipe.front_end_bound, recipe.back_end_bound]
+    )
     level1 = level1 * np.exp(np.random.default_rng(seed).normal(0, spread, 4))
     retiring, bad, front, _ = (float(x) for x in level1 / level1.sum())
     return replace(recipe, retiring=retiring, bad_speculation=bad, front_end_bound=front)
@@ -248,5 +383,7 @@ def _zen4_counts(r: Recipe, cycles: int) -> dict[str, int]:
 
 def _flushes(r: Recipe, bad_slots: int, mispredicts: str, clears: str) -> dict[str, int]:
     flushes = bad_slots / _SLOTS_PER_FLUSH
-    return {mispredicts: round(r.mispredict_share * flushes),
-            clears: round((1 - r.mispredict_share) * flushes)}
+    return {
+        mispredicts: round(r.mispredict_share * flushes),
+        clears: round((1 - r.mispredict_share) * flushes),
+    }

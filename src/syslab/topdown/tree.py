@@ -95,8 +95,10 @@ def render(tree: Tree, full: bool = False, lost_only: bool = False) -> str:
     """The tree as text: level 1, and below it the drilled path alone unless ``full``."""
     source = tree.counter_set
     path = {node.name for node in drill(tree, lost_only)}
-    lines = [f"{source.workload}: {source.cpu}, {source.width} slots/cycle, "
-             f"IPC {source.ipc:.2f} [{source.provenance.kind} counters]"]
+    lines = [
+        f"{source.workload}: {source.cpu}, {source.width} slots/cycle, "
+        f"IPC {source.ipc:.2f} [{source.provenance.kind} counters]"
+    ]
 
     def walk(parent: str | None) -> None:
         for node in tree.children(parent):

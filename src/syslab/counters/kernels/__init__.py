@@ -40,21 +40,34 @@ class Kernel:
 
 # No unwind tables, no position-independent code: the assembly stays readable, and the arrays lie
 # at the same addresses in every run.
-_COMMON = ("-march=x86-64-v3", "-fno-pie", "-fno-asynchronous-unwind-tables",
-           "-fcf-protection=none")
+_COMMON = (
+    "-march=x86-64-v3",
+    "-fno-pie",
+    "-fno-asynchronous-unwind-tables",
+    "-fcf-protection=none",
+)
 # One instruction for each operation in the source, and a real branch for each `if`.
 _PLAIN = ("-O2", "-fno-tree-vectorize", "-fno-if-conversion", "-fno-if-conversion2", *_COMMON)
 _VECTOR = ("-O3", *_COMMON)
 
-KERNELS = {kernel.name: kernel for kernel in (
-    Kernel("triad", ("triad",), _VECTOR, "N"),
-    Kernel("dot", ("dot_one_sum", "dot_four_sums"), _VECTOR, "1|4 N"),
-    Kernel("matmul", ("matmul_ijk", "matmul_ikj", "matmul_blocked"), _PLAIN,
-           "ijk|ikj|blocked N [BLOCK]"),
-    Kernel("chase", ("chase",), _PLAIN, "sequential|random NODES STEPS"),
-    Kernel("branchy", ("branchy",), _PLAIN, "random|sorted N PASSES"),
-    Kernel("gather", ("gather_hashed", "gather_sequential"), _PLAIN, "hashed|sequential LOG2 N"),
-)}
+KERNELS = {
+    kernel.name: kernel
+    for kernel in (
+        Kernel("triad", ("triad",), _VECTOR, "N"),
+        Kernel("dot", ("dot_one_sum", "dot_four_sums"), _VECTOR, "1|4 N"),
+        Kernel(
+            "matmul",
+            ("matmul_ijk", "matmul_ikj", "matmul_blocked"),
+            _PLAIN,
+            "ijk|ikj|blocked N [BLOCK]",
+        ),
+        Kernel("chase", ("chase",), _PLAIN, "sequential|random NODES STEPS"),
+        Kernel("branchy", ("branchy",), _PLAIN, "random|sorted N PASSES"),
+        Kernel(
+            "gather", ("gather_hashed", "gather_sequential"), _PLAIN, "hashed|sequential LOG2 N"
+        ),
+    )
+}
 
 
 def kernel(name: str) -> Kernel:
@@ -68,8 +81,10 @@ def need(program: str, install: str) -> str:
     """Path of ``program``, or `ToolMissing` with the line that installs it."""
     path = shutil.which(program)
     if path is None:
-        raise ToolMissing(f"{program} is not installed. On Debian or Ubuntu: {install}. "
-                          "Without it, use syslab.counters.recorded(...)")
+        raise ToolMissing(
+            f"{program} is not installed. On Debian or Ubuntu: {install}. "
+            "Without it, use syslab.counters.recorded(...)"
+        )
     return path
 
 
@@ -84,7 +99,8 @@ def link(name: str, folder: Path) -> Path:
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
         raise ToolMissing(
             f"the kernels are x86-64 Linux assembly; this is {platform.system()} "
-            f"{platform.machine()}. Use syslab.counters.recorded(...)")
+            f"{platform.machine()}. Use syslab.counters.recorded(...)"
+        )
     program = Path(folder) / name
     gcc = need("gcc", "apt-get install gcc libc6-dev")
     run([gcc, "-no-pie", str(kernel(name).assembly_file), "-o", str(program)])
