@@ -170,6 +170,24 @@ def test_the_prover_tells_right_from_wrong(scratch):
 
 
 @needs_fork
+def test_a_written_answer_builds_on_what_the_stub_cell_gives(scratch):
+    stub = "given = 3\nridge = None\n### BEGIN SOLUTION\nridge = 2 * given\n### END SOLUTION"
+    path, file = scratch(
+        stub=stub,
+        test='check = Check("a/ridge", points=2)\n'
+        'check.value("v", check.variable("ridge"), 6)\ncheck.score()',
+        proofs_text='[[ridge.right]]\nname = "sum"\ncode = "ridge = given + given"\n'
+        '[[ridge.wrong]]\nname = "nothing"\nmessage = "still None"\ncode = "pass"\n',
+        last="",
+    )
+    found = tried(path, file)
+    assert [found[name].score for name in (STUB, "sum", "nothing", NOISY)] == [0, 2, 0, 2]
+    assert found[STUB].raised == "NotImplementedError"
+    assert found["sum"].raised == ""
+    assert "still None" in found["nothing"].output
+
+
+@needs_fork
 def test_the_prover_sees_a_check_that_leaks_or_breaks(scratch, monkeypatch):
     monkeypatch.setenv("SYSLAB_TRIAL_LIMIT_S", "3")
     path, file = scratch(

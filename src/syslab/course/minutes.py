@@ -1,8 +1,8 @@
 """How long a reader needs for a notebook, by one rule for all of them.
 
-Reading prose takes its words at 180 a minute, a code cell half a minute to read and run, a
-prediction or a quick check a minute, an exercise the minutes its effort card allows. The manifest
-states the sum to the nearest 5 minutes, and a test compares the two.
+Reading prose takes its words at 120 a minute (technical text, read to understand), a code cell a
+minute to read and run, a prediction or a quick check a minute, an exercise the minutes its effort
+card allows. The manifest states the sum to the nearest 5 minutes, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-WORDS_PER_MINUTE = 180
-PER_CODE_CELL = 0.5
+WORDS_PER_MINUTE = 120
+PER_CODE_CELL = 1.0
 PER_QUESTION = 1.0
 _CARD = re.compile(r"Difficulty [1-5]/5 · Importance [1-5]/5 · at most (\d+) minutes?")
 _QUESTION = re.compile(r"^\s*(?:predict|quick_check)\(", re.MULTILINE)

@@ -1,8 +1,8 @@
 """Prove that the checks of an assignment tell right from wrong.
 
-Every answer in question is put where the learner's would stand, and the test cell runs on it with
-its hidden checks: the released stub, the reference, the reference made noisy, and the answers
-written down in ``tests/proofs/<assignment>.toml``::
+Every answer in question is put where the learner's would stand (after what the stub cell gives),
+and the test cell runs on it with its hidden checks: the released stub, the reference, the
+reference made noisy, and the answers written down in ``tests/proofs/<assignment>.toml``::
 
     [[ridge.wrong]]
     name = "turned round"
@@ -225,18 +225,23 @@ class _Prover:
         mine.sort(key=lambda trial: trial.kind != REFERENCE)
         for trial in mine:
             self._collect(max(1, os.cpu_count() or 1) - 1)
-            self._fork(trial, self._source(trial, answer), test.source, points)
+            # What the stub cell gives (data, say) is there for a written answer as for a learner.
+            given = self._stub(answer) if trial.code else ""
+            self._fork(trial, [given, self._source(trial, answer)], test.source, points)
             if trial.kind == REFERENCE:
                 self._collect(0)
 
+    def _stub(self, answer: Any) -> str:
+        return self.stubs[answer.metadata["nbgrader"]["grade_id"]]
+
     def _source(self, trial: Variant, answer: Any) -> str:
         if trial.kind == STUB:
-            return self.stubs[answer.metadata["nbgrader"]["grade_id"]]
+            return self._stub(answer)
         if trial.kind == NOISY:
             return answer.source + "\n" + _noise(answer.source)
         return answer.source if trial.kind == REFERENCE else trial.code
 
-    def _fork(self, trial: Variant, answer: str, test: str, points: float) -> None:
+    def _fork(self, trial: Variant, answers: list[str], test: str, points: float) -> None:
         read, write = os.pipe()
         child = os.fork()
         if child == 0:  # never returns into the parent's code, whatever happens
@@ -244,7 +249,7 @@ class _Prover:
             try:
                 os.close(read)
                 with os.fdopen(write, "w", encoding="utf-8") as pipe:
-                    json.dump(_judge(self.session, answer, test), pipe)
+                    json.dump(_judge(self.session, answers, test), pipe)
                 status = 0
             finally:
                 os._exit(status)
@@ -269,16 +274,21 @@ class _Prover:
             self.outcomes.append(Outcome(trial, points=points, **said))
 
 
-def _judge(session: inprocess.Session, answer: str, test: str) -> dict[str, Any]:
-    """Run the answer, then the test cell; as in nbgrader an answer that raises is passed over."""
+def _judge(session: inprocess.Session, answers: list[str], test: str) -> dict[str, Any]:
+    """Run the answers in turn, then the test cell; an answer that raises is passed over.
+
+    So does nbgrader. Of the answers the last one counts.
+    """
     out, err, unseen = io.StringIO(), io.StringIO(), io.StringIO()
     raised, error, score = "", "", None
     before = set(sys.modules)
     with contextlib.redirect_stdout(unseen), contextlib.redirect_stderr(unseen):
-        try:
-            session.run(answer, "answer")
-        except BaseException as caught:
-            raised = traceback.format_exception_only(caught)[-1].strip()
+        for answer in answers:
+            raised = ""
+            try:
+                session.run(answer, "answer")
+            except BaseException as caught:
+                raised = traceback.format_exception_only(caught)[-1].strip()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             score = session.run(test, "test")
