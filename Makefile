@@ -31,7 +31,7 @@ lab: env-lab
 
 test: check
 	$(UNRECORDED) $(VENV)/pytest -n $(WORKERS) --dist loadfile $(NBVAL) $(NOTEBOOK_FOLDERS)
-	$(VENV)/pytest -n $(WORKERS) --dist loadfile $(ARGS) tests
+	$(VENV)/pytest -n $(WORKERS) --dist loadgroup $(ARGS) tests
 
 check: env-test
 	$(VENV)/ruff check .

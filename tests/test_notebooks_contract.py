@@ -144,13 +144,13 @@ def test_the_rule_for_minutes():
 
     marks = {"nbgrader": {"solution": True, "grade": False}}
     cells = [
-        v4.new_markdown_cell("word " * 900 + "<!-- " + "hidden " * 900 + "-->"),  # 5 minutes
-        *[v4.new_code_cell("x = 1") for _ in range(6)],  # 3
-        v4.new_code_cell('predict("a", None)\nquick_check("b")'),  # 0.5 + 2
+        v4.new_markdown_cell("word " * 900 + "<!-- " + "hidden " * 900 + "-->"),  # 7.5 minutes
+        *[v4.new_code_cell("x = 1") for _ in range(6)],  # 6
+        v4.new_code_cell('predict("a", None)\nquick_check("b")'),  # 1 + 2
         v4.new_markdown_cell("Difficulty 2/5 · Importance 4/5 · at most 20 minutes · 2 points"),
         v4.new_code_cell("def f(): ...", metadata=marks),
     ]
     notebook = v4.new_notebook(cells=cells)
-    assert minutes.exact(notebook) == pytest.approx(5 + 3 + 2.5 + 20, abs=0.1)
-    assert minutes.minutes(notebook) == 30
+    assert minutes.exact(notebook) == pytest.approx(7.5 + 6 + 3 + 20, abs=0.1)
+    assert minutes.minutes(notebook) == 35
     assert minutes.minutes(v4.new_notebook()) == 5

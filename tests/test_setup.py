@@ -457,7 +457,7 @@ def test_make_test_runs_every_kind_of_proof(make):
         "ruff format --check",
         "syslab nb check",
         "--nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg",
-        "--dist loadfile  tests",
+        "--dist loadgroup  tests",
     ]
     places = [lines.index(step) for step in steps]
     assert places == sorted(places)
