@@ -7,7 +7,7 @@ import pytest
 from syslab.course.own_file import own_file, own_results
 
 
-@pytest.fixture()
+@pytest.fixture
 def assignment(tmp_path):
     folder = tmp_path / "work" / "arch-02"
     folder.mkdir(parents=True)
