@@ -23,6 +23,7 @@ arguments) costs at most the check it happens in.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import linecache
 import math
@@ -74,6 +75,10 @@ class Check:
         self._closes = [guard.resolve(name) for name in closes]
         cell = sys._getframe(1)
         self._namespace, self._file = cell.f_globals, cell.f_code.co_filename
+        # The learner's names: a test cell rebinds some, and some may hide builtins it needs.
+        self._own = {k: v for k, v in self._namespace.items() if not k.startswith("_")}
+        for name in self._own.keys() & vars(builtins).keys():
+            del self._namespace[name]
         self._weights: list[tuple[float, bool, bool]] = []  # weight, passed, hidden
         self._failures: list[str] = []
         self._answered = False
@@ -104,6 +109,7 @@ class Check:
             with self._quietly(), contextlib.ExitStack() as stack:
                 for owner, attribute in self._closes:
                     stack.enter_context(guard.closed(owner, attribute))
+                stack.enter_context(self._learners_names())
                 return target(*args, **kwargs)
 
         return call
@@ -262,6 +268,7 @@ class Check:
             # nbgrader's Validate shows a failed cell's stderr and nothing else of it.
             print("\n".join(self._failures), file=sys.stderr)
         self._record(points)
+        self._namespace.update(self._own)
         return points
 
     # -- machinery ---------------------------------------------------------------------
@@ -311,6 +318,22 @@ class Check:
             return "the answer ends the program (exit or quit): return a value instead"
         except BaseException as caught:  # the learner's code may raise anything
             return self._explain(caught)
+
+    @contextlib.contextmanager
+    def _learners_names(self) -> Iterator[None]:
+        """Give every name the value it had before the test cell: helpers may share one."""
+        space = self._namespace
+        cells = {k: space.get(k, _MISSING) for k, v in self._own.items()}
+        cells = {k: v for k, v in cells.items() if v is not self._own[k]}
+        space.update({k: self._own[k] for k in cells})
+        try:
+            yield
+        finally:
+            for name, value in cells.items():
+                if value is _MISSING:
+                    space.pop(name, None)
+                else:
+                    space[name] = value
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:

@@ -7,6 +7,8 @@ are neither read nor written.
 
 import argparse
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -55,6 +57,11 @@ def lab_command(
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there may be no other user
+    if os.name != "nt":
+        # A server without a terminal of its own starts login shells, and /etc/profile then takes
+        # this environment off the PATH: `syslab` would not be found in JupyterLab's terminals.
+        shell = os.environ.get("SHELL") or shutil.which("bash") or "sh"
+        command.append(f"--ServerApp.terminado_settings=shell_command={shlex.quote(shell)}")
     return command + (extra or [])
 
 
