@@ -765,3 +765,15 @@ def test_importing_checks_stays_light():
     code = "import sys; import syslab.course.checks; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_stub_of_an_earlier_exercise_is_named(capsys):
+    """`draw` calls `attainable`: the message must send the learner there."""
+    space = {"Check": Check}
+    exec(compile("def earlier():\n    raise NotImplementedError()\n", "<answer>", "exec"), space)
+    exec(compile("def mine():\n    return earlier()\n", "<answer>", "exec"), space)
+    cell = "check = Check('a/mine', points=1)\nmine_ = check.function('mine')\n"
+    cell += "check.value('x', lambda: mine_(), 1)\ncheck.score()"
+    exec(compile(cell, "<test>", "exec"), space)
+    printed = capsys.readouterr().out
+    assert "`earlier`, which it calls, is still a stub" in printed

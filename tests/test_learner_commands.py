@@ -482,3 +482,19 @@ def test_repair_leaves_a_sound_notebook_alone(course, started):
     original = workbook.released(assignment, mini.NOTEBOOK)
     assert workbook.compare(notebook, original) == []
     assert workbook.repaired(notebook, original) == notebook
+
+
+def test_check_says_why_an_answer_cell_stopped(started, course, capsys):
+    """Not "run the answer cell": it ran, and stopped."""
+
+    def spoil(notebook):
+        cell = next(
+            c
+            for c in notebook.cells
+            if (m := c.metadata.get("nbgrader", {})).get("solution") and not m.get("grade")
+        )
+        cell.source = "def half(:\n    pass"
+
+    change(started, spoil)
+    run("check", "arch-02")
+    assert "the answer cell stopped with SyntaxError" in " ".join(capsys.readouterr().out.split())

@@ -1,17 +1,23 @@
-"""A real JupyterLab on a copy of the course, driven by a real Chromium."""
+"""A real JupyterLab on a copy of the course, driven by a real Chromium.
+
+Screenshots of every step go to the folder that SYSLAB_SCREENSHOTS names, else to pytest's own.
+"""
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 import urllib.request
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from syslab.course import lab
 
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "walk"
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -22,7 +28,13 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 120_000
+SERVER_S, PATIENCE_MS = 90, 90_000
+WINDOW = {"width": 1280, "height": 900}
+FROM_THE_OUTER_TESTS = ("SYSLAB_STATE", "SYSLAB_NO_PROGRESS", "SYSLAB_ROOT")
+
+# What the page is asked. `cells()` are those of the notebook in front.
+IN_FRONT = "const panel = window.jupyterapp.shell.currentWidget;"
+CELLS = f"{IN_FRONT} const cells = [...panel.content.model.cells];"
 
 
 class Lab:
@@ -32,65 +44,98 @@ class Lab:
         self.page, self.url, self.course, self.shots = page, url, course, shots
         self._shot = 0
 
+    @property
+    def front(self):
+        """The tab in front."""
+        return self.page.locator("#jp-main-dock-panel > .lm-DockPanel-widget:not(.lm-mod-hidden)")
+
+    # ---------------------------------------------------------------------------- going places
+
     def visit(self, path: str) -> None:
-        """Load the Lab at a notebook and wait for its kernel."""
+        """Load JupyterLab at a notebook and wait for its kernel."""
         self.page.goto(f"{self.url}/lab/tree/{path}?token={TOKEN}")
-        self.page.wait_for_function("window.jupyterapp !== undefined", timeout=PATIENCE_MS)
-        self._wait_for_kernel(path)
+        self.page.wait_for_function("window.jupyterapp !== undefined")
+        self.wait_for_notebook(path)
 
     def open(self, path: str) -> None:
-        """Open a notebook in the running Lab and wait for its kernel."""
+        """Open a notebook in the running JupyterLab and wait for its kernel."""
         self.command("docmanager:open", {"path": path})
-        self._wait_for_kernel(path)
+        self.wait_for_notebook(path)
+
+    def wait_for_notebook(self, path: str) -> None:
+        """Wait until that notebook is in front and its kernel has nothing to do."""
+        self.page.wait_for_function(
+            f"""path => {{ {IN_FRONT}
+                return panel?.context?.path === path && panel.context.isReady
+                    && panel.sessionContext.session?.kernel?.status === 'idle'; }}""",
+            arg=path,
+        )
 
     def command(self, name: str, arguments: dict | None = None) -> None:
         """Run a command of JupyterLab and wait until it is done."""
         self.page.evaluate(
-            "async ([name, args]) => { await window.jupyterapp.commands.execute(name, args) }",
+            "async ([name, args]) => { await window.jupyterapp.commands.execute(name, args); }",
             [name, arguments or {}],
         )
 
+    def menu(self, *names: str) -> None:
+        """Choose from the menu bar."""
+        first, *rest = names
+        self.page.locator("#jp-MainMenu .lm-MenuBar-item").get_by_text(first, exact=True).click()
+        for depth, name in enumerate(rest):
+            menu = self.page.locator(".lm-Menu").nth(depth)
+            item = menu.locator(".lm-Menu-item").filter(
+                has=self.page.locator(".lm-Menu-itemLabel").get_by_text(name, exact=True)
+            )
+            item.click()
+
+    # ------------------------------------------------------------------------------- notebooks
+
     def run_all(self) -> None:
-        self.command("notebook:run-all-cells")
+        """Choose Run All Cells and wait until the last one is done."""
+        self.page.evaluate(f"() => {{ {CELLS} cells.forEach(c => c.clearExecution?.()); }}")
+        self.menu("Run", "Run All Cells")
+        self.page.wait_for_function(
+            f"""() => {{ {CELLS}
+                return cells.every(c => c.type !== 'code' || c.executionCount
+                    || !c.sharedModel.source.trim() || c.executionState === 'error')
+                    && panel.sessionContext.session.kernel.status === 'idle'; }}"""
+        )
 
     def errors(self) -> list[str]:
-        """Names of all errors in the outputs of the current notebook."""
+        """Names of all errors in the outputs of the notebook in front."""
         return self.page.evaluate(
-            """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
-                .filter(c => c.type === 'code')
-                .flatMap(c => c.outputs.toJSON())
-                .filter(o => o.output_type === 'error').map(o => o.ename)"""
+            f"""() => {{ {CELLS}
+                return cells.filter(c => c.type === 'code').flatMap(c => c.outputs.toJSON())
+                    .filter(o => o.output_type === 'error').map(o => o.ename); }}"""
         )
 
     def text_of(self, cell_id: str) -> str:
-        """All text printed by the cell with that id."""
+        """All text in the outputs of that cell."""
         return self.page.evaluate(
-            """id => { const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells];
-                const cell = cells.find(c => c.id === id);
-                return cell.outputs.toJSON().map(o => o.text ?? (o.data ?? {})['text/plain'] ?? '')
-                    .flat().join(''); }""",
+            f"""id => {{ {CELLS}
+                const outputs = cells.find(c => c.id === id).outputs.toJSON();
+                return outputs.flatMap(o => o.text ?? o.data?.['text/plain'] ?? '').join(''); }}""",
             cell_id,
         )
 
-    def show_cell(self, cell_id: str) -> None:
-        """Scroll to the cell with that id and make it the active one."""
+    def cell_with(self, code: str) -> str:
+        """Id of the first code cell that contains `code`."""
+        return self.page.evaluate(
+            f"""code => {{ {CELLS}
+                return cells.find(c => c.type === 'code'
+                    && c.sharedModel.source.includes(code)).id; }}""",
+            code,
+        )
+
+    def show_cell(self, cell_id: str, where: str = "center") -> None:
+        """Scroll to that cell and make it the active one."""
         self.page.evaluate(
-            """async id => { const panel = window.jupyterapp.shell.currentWidget;
-                const cells = [...panel.content.model.cells];
+            f"""async ([id, where]) => {{ {CELLS}
                 const index = cells.findIndex(c => c.id === id);
                 panel.content.activeCellIndex = index;
-                await panel.content.scrollToItem(index, 'center'); }""",
-            cell_id,
-        )
-
-    def cell_printing(self, text: str) -> str:
-        """Id of the first cell with `text` in its outputs."""
-        return self.page.evaluate(
-            """text => { const panel = window.jupyterapp.shell.currentWidget;
-                const cells = [...panel.content.model.cells];
-                return cells.find(c => c.type === 'code'
-                    && JSON.stringify(c.outputs.toJSON()).includes(text)).id; }""",
-            text,
+                await panel.content.scrollToItem(index, where); }}""",
+            [cell_id, where],
         )
 
     def run_cell(self, cell_id: str) -> None:
@@ -98,14 +143,54 @@ class Lab:
         self.show_cell(cell_id)
         self.command("notebook:run-cell")
 
-    def answer(self, exercise: str, source: str) -> None:
-        """Type an answer over what stands in its cell, run it and its check."""
-        self.show_cell(exercise)
+    def write(self, cell_id: str, source: str) -> None:
+        """Type over what stands in a cell and run it."""
+        self.show_cell(cell_id)
         self.command("notebook:enter-edit-mode")
-        self.page.keyboard.press("Control+A")
+        self.page.keyboard.press("ControlOrMeta+A")
         self.page.keyboard.insert_text(source)
         self.command("notebook:run-cell")
+
+    def answer(self, exercise: str, source: str) -> str:
+        """Write an answer, run its check, and return what that says."""
+        self.write(exercise, source)
         self.run_cell(f"test-{exercise}")
+        return self.text_of(f"test-{exercise}")
+
+    def save(self) -> None:
+        """Press the keys for saving and wait until it is on disk."""
+        self.page.keyboard.press("ControlOrMeta+S")
+        self.page.wait_for_function(f"() => {{ {IN_FRONT} return !panel.context.model.dirty; }}")
+
+    # ----------------------------------------------------------------------------- other panels
+
+    def type_in_terminal(self, line: str, until: str) -> None:
+        """Open a terminal, type one line at its prompt, and wait for `until` on the screen."""
+        self.menu("File", "New", "Terminal")
+        self._wait_for_on_screen("[$#%>] *$")
+        self.front.locator(".xterm-screen").click()
+        self.page.keyboard.type(f"{line}\n")
+        self._wait_for_on_screen(until)
+
+    def _wait_for_on_screen(self, pattern: str) -> None:
+        # The terminal is drawn, not written, so that its own buffer is asked.
+        self.page.wait_for_function(
+            f"""pattern => {{ {IN_FRONT}
+                const buffer = panel?.content?._term?.buffer?.active;
+                if (!buffer) return false;
+                const lines = Array.from({{length: buffer.length}},
+                    (_, i) => buffer.getLine(i)?.translateToString(true) ?? '');
+                return new RegExp(pattern).test(lines.join('\\n').trimEnd()); }}""",
+            arg=pattern,
+            polling=200,
+        )
+
+    def assignments(self) -> "Assignments":
+        """Open nbgrader's assignment list, freshly loaded."""
+        self.menu("Nbgrader", "Assignment List")
+        listed = Assignments(self)
+        listed.reload()
+        return listed
 
     def shoot(self, name: str) -> Path:
         """Take a screenshot, numbered in order."""
@@ -114,44 +199,51 @@ class Lab:
         self.page.screenshot(path=path)
         return path
 
-    def _wait_for_kernel(self, path: str) -> None:
-        self.page.wait_for_function(
-            """path => { const w = window.jupyterapp.shell.currentWidget;
-                return w && w.context && w.context.path === path && w.context.isReady
-                    && w.sessionContext.session?.kernel?.status === 'idle'; }""",
-            arg=path,
-            timeout=PATIENCE_MS,
-        )
+
+class Assignments:
+    """nbgrader's list of released, downloaded and submitted assignments, in front."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.panel = lab.page.locator("#nbgrader-assignment-list")
+
+    def reload(self) -> None:
+        self.panel.locator("#refresh_assignments_list").click()
+        for part in ("released", "fetched", "submitted"):
+            loading = self.panel.locator(f"#{part}_assignments_list_loading")
+            loading.wait_for(state="hidden")
+
+    def row(self, part: str, name: str):
+        """The row of an assignment under `released`, `fetched` or `submitted`."""
+        rows = self.panel.locator(f"#{part}_assignments_list > .list_item")
+        return rows.filter(has_text=name).first
 
 
 @pytest.fixture(scope="module")
 def course_copy(tmp_path_factory):
-    """The course as git has it, in a folder of its own."""
-    root = Path(__file__).resolve().parents[2]
+    """The course as git has it, changes included, in a folder of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
     copy = tmp_path_factory.mktemp("browser") / "course"
     for name in filter(None, listed.stdout.split("\0")):
-        if (root / name).is_file():
+        if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, copy / name)
+            shutil.copy2(ROOT / name, copy / name)
     return copy
 
 
 @pytest.fixture(scope="module")
 def environment(course_copy):
     """The environment that `make lab` gives JupyterLab, with a fresh record."""
-    base = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("SYSLAB_STATE", "SYSLAB_NO_PROGRESS", "SYSLAB_ROOT")
-    }
-    return lab.lab_environment(course_copy, base)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FROM_THE_OUTER_TESTS:
+            patch.delenv(name, raising=False)
+        return lab.lab_environment(course_copy)
 
 
 @pytest.fixture(scope="module")
@@ -163,58 +255,62 @@ def server(course_copy, environment):
     lab.exchange_dir(course_copy)
     extra = [f"--IdentityProvider.token={TOKEN}", "--expose-app-in-browser"]
     command = lab.lab_command(course_copy, port=port, browser=False, extra=extra)
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://localhost:{port}"
     log = course_copy.parent / "server.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command, cwd=course_copy, env=environment, stdout=file, stderr=file
-        )
-    try:
-        for _ in range(240):
-            if process.poll() is not None:
-                pytest.fail(f"JupyterLab ended at start:\n{log.read_text()[-2000:]}")
-            try:
-                with urllib.request.urlopen(f"{url}/api?token={TOKEN}", timeout=2):
-                    break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"JupyterLab did not answer:\n{log.read_text()[-2000:]}")
+    with log.open("w") as file, _running(command, course_copy, environment, file) as process:
+        deadline = time.monotonic() + SERVER_S
+        while not _answers(f"{url}/api/status?token={TOKEN}"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.2)
         yield url
+
+
+@contextmanager
+def _running(command, folder, environment, log):
+    """Run a server in a session of its own, and end all of it afterwards."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        yield process
     finally:
-        process.terminate()
+        process.terminate()  # JupyterLab ends its kernels and terminals itself
         try:
             process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="module")
-def jupyterlab(server, course_copy, chromium, tmp_path_factory):
-    """The Lab in a browser window of 1280 x 900."""
+def jupyterlab(server, course_copy, needs_program, request, tmp_path_factory):
+    """JupyterLab in a browser window."""
+    chromium = needs_program("chromium")
     from playwright.sync_api import sync_playwright
 
     named = os.environ.get("SYSLAB_SCREENSHOTS")
-    shots = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    shots = folder / request.module.__name__.rpartition(".")[2].removeprefix("test_")
     shots.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport=WINDOW)
         page.set_default_timeout(PATIENCE_MS)
         yield Lab(page, server, course_copy, shots)
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Path of Chromium; missing means a skip with the install line, and a failure in CI."""
-    from syslab.course import programs
-
-    entry = next(p for p in programs.PROGRAMS if p.name == "chromium")
-    path = entry.path()
-    if path is None:
-        said = f"not proven here: chromium is missing; {programs.install_line([entry])}"
-        if os.environ.get("CI") and not os.environ.get("SYSLAB_ALLOW_UNPROVEN"):
-            pytest.fail(said, pytrace=False)
-        pytest.skip(said)
-    return path

@@ -29,6 +29,7 @@ import linecache
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,7 @@ class Check:
         self._weights: list[tuple[float, bool, bool]] = []  # weight, passed, hidden
         self._failures: list[str] = []
         self._answered = False
+        self._asked: set[str] = set()
         self._hidden = False
         self._guarding = False
         self._stopped = False
@@ -95,6 +97,7 @@ class Check:
         them (`in_place`).
         """
         target = self._namespace.get(name, _MISSING)
+        self._asked.add(name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if target is _MISSING:
@@ -304,9 +307,9 @@ class Check:
         except _Unanswered as caught:
             self._answered = answered
             return str(caught)
-        except NotImplementedError:
+        except NotImplementedError as caught:
             self._answered = answered
-            return "still the stub: write your answer in the cell above and run it"
+            return self._stub(caught)
         except ClosedName as caught:
             return str(caught)
         except guard.TooLong:
@@ -318,6 +321,13 @@ class Check:
             return "the answer ends the program (exit or quit): return a value instead"
         except BaseException as caught:  # the learner's code may raise anything
             return self._explain(caught)
+
+    def _stub(self, error: NotImplementedError) -> str:
+        """Which stub was met: the answer's own, or that of an earlier exercise it calls."""
+        met = [step.name for step in traceback.extract_tb(error.__traceback__)]
+        if met and met[-1] in self._own and met[-1] not in self._asked:
+            return f"`{met[-1]}`, which it calls, is still a stub: answer that exercise first"
+        return "still the stub: write your answer in the cell above and run it"
 
     @contextlib.contextmanager
     def _learners_names(self) -> Iterator[None]:

@@ -84,6 +84,22 @@ def lab_environment(course: Path, base: dict[str, str] | None = None) -> dict[st
     return environment
 
 
+def tidy_before_saving(model: dict, **_kwargs) -> None:
+    """Keep a notebook's metadata as the course stores it, so that reading leaves no diff.
+
+    JupyterLab calls this before it writes a file; it fills in the kernel's full language
+    details otherwise. Cells and outputs are left alone.
+    """
+    if model.get("type") != "notebook" or not isinstance(model.get("content"), dict):
+        return
+    from syslab.course.notebooks.canonical import KERNELSPEC, LANGUAGE_INFO
+
+    metadata = model["content"].get("metadata", {})
+    if metadata.get("kernelspec", {}).get("name") == KERNELSPEC["name"]:
+        metadata["kernelspec"] = dict(KERNELSPEC)
+        metadata["language_info"] = dict(LANGUAGE_INFO)
+
+
 def exchange_dir(course: Path) -> Path:
     """Return nbgrader's exchange folder inside the course, created."""
     folder = course / "exchange"

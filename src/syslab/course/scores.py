@@ -32,7 +32,8 @@ class CellScore:
 
     `by_hand` says that a person marks it; `points` is then None, or 0 where nothing was written.
     `passed` and `failed` hold the printed checks (a failed one with its reason), `error` the
-    exception that ended the cell. `answered` says whether the learner changed the answer's stub.
+    exception that ended the cell, `answer_error` the one that ended its answer cell. `answered`
+    says whether the learner changed the answer's stub.
     """
 
     exercise: str
@@ -44,6 +45,7 @@ class CellScore:
     error: str
     answered: bool
     by_hand: bool
+    answer_error: str = ""
 
     @property
     def full(self) -> bool:
@@ -56,6 +58,8 @@ class CellScore:
             return ""
         if not self.answered:
             return "no answer yet"
+        if self.answer_error:
+            return f"the answer cell stopped with {self.answer_error}"
         if self.failed:
             return self.failed[0]
         return self.error or "not all checks passed"
@@ -64,9 +68,9 @@ class CellScore:
 def of(notebook: Any) -> list[CellScore]:
     """The graded cells of an executed notebook, in order."""
     marked = [(c, c.metadata.get("nbgrader") or {}) for c in notebook.cells]
-    answers = {meta["grade_id"]: is_answered(c) for c, meta in marked if meta.get("solution")}
+    answers = {meta["grade_id"]: c for c, meta in marked if meta.get("solution")}
     return [
-        _score(cell, meta, answers.get(exercise(meta["grade_id"]), True))
+        _score(cell, meta, answers.get(exercise(meta["grade_id"])))
         for cell, meta in marked
         if meta.get("grade") or meta.get("task")
     ]
@@ -118,7 +122,8 @@ def error(cell: Any) -> str:
     return ""
 
 
-def _score(cell: Any, meta: Any, answered: bool) -> CellScore:
+def _score(cell: Any, meta: Any, answer: Any | None) -> CellScore:
+    answered = answer is None or is_answered(answer)
     most = float(meta.get("points") or 0.0)
     lines = checks(cell)
     return CellScore(
@@ -131,6 +136,7 @@ def _score(cell: Any, meta: Any, answered: bool) -> CellScore:
         error=error(cell),
         answered=answered,
         by_hand=bool(meta.get("task") or meta.get("solution") or cell.cell_type != "code"),
+        answer_error="" if answer is None else error(answer),
     )
 
 

@@ -255,7 +255,8 @@ def installed_kernels() -> set[str]:
 
 
 def _absent(grade_id: str, cell: Any, notebook: Any, adopted: dict[str, int]) -> Problem:
-    role = "answer cell" if is_answer(cell) else "test cell"
+    graded = (cell.metadata.get("nbgrader") or {}).get("grade")
+    role = "answer cell" if is_answer(cell) else "test cell" if graded else "locked cell"
     if grade_id in adopted:
         meta = notebook.cells[adopted[grade_id]].metadata.get("nbgrader") or {}
         other = meta.get("grade_id")
