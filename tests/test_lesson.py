@@ -164,11 +164,11 @@ def test_clicking():
     assert picks.value is None
     assert [label for label, _ in picks.options] == ["a) no", "b) yes"]
     picks.value = "a"
-    assert answer.value == "<b>Not quite. Count &lt;again&gt;.</b>"
+    assert answer.value == "<p><b>Not quite.</b> Count &lt;again&gt;.</p>"
     picks.value = "b"
-    assert answer.value == "<b>Right. One is less.</b>"
+    assert answer.value == "<p><b>Right.</b> One is less.</p>"
     picks.value = None
-    assert answer.value == "<b>Right. One is less.</b>"
+    assert answer.value == "<p><b>Right.</b> One is less.</p>"
     (entries,) = progress.load().records["quick-check"].values()
     assert [(e["choice"], e["correct"]) for e in entries] == [("a", False), ("b", True)]
 
@@ -241,3 +241,9 @@ def test_the_opened_notebook_decides(course, monkeypatch):
 def test_a_page_outside_a_course_is_recorded_too(page):
     said(predict, "ridge", 5)
     assert set(progress.load().records["prediction"]) == {f"{page.name}/ridge"}
+
+
+def test_names_in_backticks_become_code():
+    from syslab.course.lesson import _as_html
+
+    assert _as_html("is `a < b` so?") == "is <code>a &lt; b</code> so?"

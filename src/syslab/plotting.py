@@ -284,7 +284,7 @@ class Live:
                 value=self.values[name],
                 description=name.replace("_", " "),
                 style=wide,
-                layout={"width": "24em"},
+                layout={"width": "34em"},
             )
             made.observe(lambda change, name=name: self.set(**{name: change["new"]}), "value")
             self._inputs[name] = made

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import html
+import re
 import json
 import math
 import os
@@ -195,10 +196,11 @@ class QuickCheck:
 
             def answered(change: Any) -> None:
                 if change["new"] is not None:
-                    said.value = f"<b>{html.escape(ask.choose(change['new']))}</b>"
+                    verdict, _, reason = ask.choose(change["new"]).partition(". ")
+                    said.value = f"<p><b>{_as_html(verdict)}.</b> {_as_html(reason)}</p>"
 
             picks.observe(answered, names="value")
-            title = widgets.HTML(f"<p><b>Quick check.</b> {html.escape(ask.question)}</p>")
+            title = widgets.HTML(f"<p><b>Quick check.</b> {_as_html(ask.question)}</p>")
             self._widget = widgets.VBox([title, picks, said])
         return self._widget
 
@@ -207,6 +209,11 @@ class QuickCheck:
         bundle = self.widget()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**(data or {}), "text/plain": plain}
+
+
+def _as_html(text: str) -> str:
+    """`text` for a widget: escaped, with `names` in code type."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def quick_check(key: str, folder: str | Path = ".") -> QuickCheck:
