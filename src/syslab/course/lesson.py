@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import functools
 import html
-import re
 import json
 import math
 import os
