@@ -11,21 +11,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "fixtures" / "mini_course"))
 import mini_course as mini
+from mini_course import change
 
 from syslab.course import assignments, progress, scores, workbook
 from syslab.course import learner_commands as commands
 from syslab.course.errors import CourseError
-from syslab.grading.workshop import workshop
 
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory):
     """A mini course with its release, made once."""
-    root = mini.build(tmp_path_factory.mktemp("released") / "course")
-    assignment = assignments.find(mini.NAME, root)
-    with workshop(assignment) as bench:
-        shutil.copytree(bench.generate(database=False), assignment.release)
-    return root
+    return mini.build_released(tmp_path_factory.mktemp("released") / "course")
 
 
 @pytest.fixture
@@ -46,20 +42,7 @@ def started(course):
 
 
 def run(name, *words):
-    """Run a command as the command line does and return its exit status."""
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    getattr(commands, f"add_{name}_arguments")(parser)
-    return getattr(commands, f"run_{name}")(parser.parse_args(list(words)))
-
-
-def change(path, edit):
-    """Apply `edit(notebook)` to the notebook at `path`; return the bytes written."""
-    notebook = nbformat.read(path, as_version=4)
-    edit(notebook)
-    nbformat.write(notebook, path)
-    return path.read_bytes()
+    return mini.run(commands, name, *words)
 
 
 def tree(folder):

@@ -14,7 +14,6 @@ import mini_course as mini
 
 from syslab.course import assignments, nbgrader_apps, progress, scores
 from syslab.grading import commands, feedback, release
-from syslab.grading.workshop import workshop
 
 COURSE_ID = "principal-ai-systems"
 HIDDEN_TEXTS = (
@@ -27,11 +26,7 @@ HIDDEN_TEXTS = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    root = mini.build(tmp_path_factory.mktemp("pipeline") / "course")
-    assignment = assignments.find(mini.NAME, root)
-    with workshop(assignment) as bench:
-        shutil.copytree(bench.generate(database=False), assignment.release)
-    return root
+    return mini.build_released(tmp_path_factory.mktemp("pipeline") / "course")
 
 
 @pytest.fixture
@@ -48,11 +43,7 @@ def assignment(course):
 
 
 def run(name, *words):
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    getattr(commands, f"add_{name}_arguments")(parser)
-    return getattr(commands, f"run_{name}")(parser.parse_args(list(words)))
+    return mini.run(commands, name, *words)
 
 
 def hand_in(assignment, student, answers, memo=None, edit=None):

@@ -16,11 +16,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "fixtures" / "mini_course"))
 import mini_course as mini
+from mini_course import change
 
 from syslab.course import assignments
 from syslab.course.errors import CourseError
 from syslab.grading import commands, leaks, release
-from syslab.grading.workshop import workshop
 
 SECRET_LINE = "    memory_ceiling_of_the_reference = bandwidth * intensity"
 HIDDEN_LINE = 'check.value("exactly at the hidden ridge", lambda: attainable_at(10.0, 100.0, 10.0)'
@@ -29,11 +29,7 @@ HIDDEN_LINE = 'check.value("exactly at the hidden ridge", lambda: attainable_at(
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A mini course with its release."""
-    root = mini.build(tmp_path_factory.mktemp("release") / "course")
-    assignment = assignments.find(mini.NAME, root)
-    with workshop(assignment) as bench:
-        shutil.copytree(bench.generate(database=False), assignment.release)
-    return root
+    return mini.build_released(tmp_path_factory.mktemp("release") / "course")
 
 
 @pytest.fixture
@@ -50,17 +46,7 @@ def assignment(course):
 
 
 def run(name, *words):
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    getattr(commands, f"add_{name}_arguments")(parser)
-    return getattr(commands, f"run_{name}")(parser.parse_args(list(words)))
-
-
-def change(path, edit):
-    notebook = nbformat.read(path, as_version=4)
-    edit(notebook)
-    nbformat.write(notebook, path)
+    return mini.run(commands, name, *words)
 
 
 def tree(folder):
