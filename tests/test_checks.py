@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nbformat.v4 import new_code_cell, new_output
 
-from syslab.course import answers, progress
+from syslab.course import answers, checks, progress, scores
 from syslab.course.checks import Check
 
 
@@ -48,7 +49,12 @@ class Cell:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             exec(compile(source, name, "exec"), self.namespace)
-        return self.namespace["result"], out.getvalue().splitlines()
+        return self.namespace["result"], joined(out.getvalue()).splitlines()
+
+
+def joined(text):
+    """Printed checks with their continued lines put together."""
+    return text.replace("\n" + " " * checks.CONTINUED, " ")
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def _one(run):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         passed = run(check)
-    return passed, out.getvalue().strip()
+    return passed, joined(out.getvalue()).strip()
 
 
 # ------------------------------------------------------------------------------ the ladder
@@ -777,3 +783,17 @@ def test_a_stub_of_an_earlier_exercise_is_named(capsys):
     exec(compile(cell, "<test>", "exec"), space)
     printed = capsys.readouterr().out
     assert "`earlier`, which it calls, is still a stub" in printed
+
+
+def test_a_long_reason_is_printed_in_lines_and_read_as_one(capsys):
+    reason = "the cache stores KV heads and you counted query heads, which is too large by " * 3
+    check = Check("a/x", points=1)
+    check.true("a label", lambda: False, reason.strip())
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= checks.WIDTH
+    assert not {line.split()[0] for line in lines[1:]} - set(reason.split())  # whole words
+    cell = new_code_cell(outputs=[new_output("stream", text="\n".join([*lines, "PASS  next"]))])
+    first, second = scores.checks(cell)
+    assert first.text == f"a label: {reason.strip()}"
+    assert second.text == "next"

@@ -29,6 +29,7 @@ import linecache
 import math
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -37,6 +38,9 @@ from syslab.course import answers, guard
 from syslab.course.guard import ClosedName
 
 __all__ = ["Check", "ClosedName"]
+
+WIDTH = 96  # columns of a printed check
+CONTINUED = 6  # spaces before what does not fit on its first line; `scores` joins it again
 
 _MISSING = object()
 
@@ -292,7 +296,7 @@ class Check:
         line = f"PASS{mark}  {label}" if good else f"FAIL{mark}  {label}: {reason}"
         if not good:
             self._failures.append(line)
-        print(line)
+        print(_wrapped(line))
         return good
 
     def _reason(
@@ -392,6 +396,22 @@ class Check:
             )
         except Exception as caught:  # a full disk must not cost a grade
             print(f"(progress not saved: {caught})")
+
+
+def _wrapped(line: str) -> str:
+    """A printed check in lines that fit a page: JupyterLab would break them inside words."""
+    indent = " " * CONTINUED
+    return "\n".join(
+        textwrap.fill(
+            part,
+            WIDTH,
+            initial_indent=indent if number else "",
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for number, part in enumerate(line.splitlines())
+    )
 
 
 def _undefined(name: str) -> str:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_LINE = re.compile(r"^(PASS|FAIL)( \(hidden\))?\s+(.*)$", re.MULTILINE)
+# A long line is printed in several; those that go on are indented.
+_LINE = re.compile(r"^(PASS|FAIL)( \(hidden\))?\s+(.*(?:\n {6}.*)*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def printed(cell: Any) -> str:
 def checks(cell: Any) -> list[CheckLine]:
     """The checks whose outcome a code cell printed."""
     found = _LINE.finditer(printed(cell))
-    return [CheckLine(m[1] == "PASS", bool(m[2]), m[3].strip()) for m in found]
+    return [CheckLine(m[1] == "PASS", bool(m[2]), " ".join(m[3].split())) for m in found]
 
 
 def error(cell: Any) -> str:
