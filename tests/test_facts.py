@@ -95,7 +95,7 @@ def test_the_provenance_check_can_fail():
 def test_units_are_base_units():
     units = {fact.unit for _, fact in ALL_FACTS}
     assert units <= {
-        *("B", "B/s", "FLOP/s", "OP/s", "W", "Hz", "USD/h", "1", "token", "parameter"),
+        *("B", "B/s", "FLOP/s", "OP/s", "W", "Hz", "USD/h", "1", "s", "token", "parameter"),
         *("SM", "CU", "core", "TensorCore", "thread", "slot/cycle"),
     }
     assert facts.hardware("H100").fact("peak.int8").unit == "OP/s"

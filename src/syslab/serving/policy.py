@@ -16,10 +16,10 @@ class Policy:
     ----------
     batching : {"static", "continuous", "chunked"}
         ``static``: a batch starts together, is padded to its longest prompt and output, and
-        nobody joins until all are done. ``continuous`` (Orca): prompts that have arrived are
-        computed whole in a step of their own, while the decoding sequences wait; then everyone
-        decodes. ``chunked`` (Sarathi): every step decodes everyone and fills what is left of
-        ``token_budget`` with pieces of prompts.
+        nobody joins until all are done. ``continuous`` (as vLLM first did): prompts that have
+        arrived are computed whole in a step of their own, while the decoding sequences wait;
+        then everyone decodes. ``chunked`` (Sarathi): every step decodes everyone and fills what
+        is left of ``token_budget`` with pieces of prompts.
     max_sequences : int
         Most sequences in the engine at once.
     token_budget : int
