@@ -223,7 +223,7 @@ def test_architect_phases_are_prerequisites(course):
     for before, (first, last) in zip([None, *phases[:-1]], phases, strict=True):
         wanted = [f"arch-{n:02d}" for n in range(before[0], before[1] + 1)] if before else []
         for n in range(first, last + 1):
-            assert list(course.module(f"arch-{n:02d}").prerequisites) == wanted
+            assert list(course.graded_part(f"arch-{n:02d}").prerequisites) == wanted
     assert len({m.phase for m in course.modules_of("architect")}) == 4
 
 
@@ -241,7 +241,7 @@ def test_everything_called_ready_is_on_disk(course_root):
 
 
 def test_a_ready_module_names_its_notebooks(course):
-    module = course.module("arch-02")
+    module = course.graded_part("arch-02")
     assert [n.path for n in module.notebooks] == [
         "lessons/arch-02-topdown-roofline/01-top-down.ipynb",
         "lessons/arch-02-topdown-roofline/02-counter-provenance.ipynb",
@@ -251,8 +251,8 @@ def test_a_ready_module_names_its_notebooks(course):
         "work/arch-02/arch-02.ipynb",
     ]
     assert module.minutes == sum(n.minutes for n in module.notebooks)
-    assert course.module("mod-602").minutes == 25 * 60
-    assert course.module("arch-02-topdown-roofline") is module
+    assert course.graded_part("mod-602").minutes == 25 * 60
+    assert course.graded_part("arch-02-topdown-roofline") is module
 
 
 def test_titles_are_those_of_the_notebooks(course):
@@ -278,7 +278,7 @@ def test_a_graded_notebook_is_worth_what_the_manifest_says(course):
 
 def test_an_unknown_module_suggests_the_nearest(course):
     with pytest.raises(CourseError, match=r"'arch-2'; did you mean 'arch-02'\?") as caught:
-        course.module("arch-2")
+        course.graded_part("arch-2")
     assert "arch-02" in caught.value.fix
 
 
@@ -631,6 +631,48 @@ def test_a_ready_project_needs_its_brief(mini):
     (finding,) = findings(text, mini)
     assert finding.line == line_of(text, 'folder = "01-training"')
     assert "project 'project-01' is ready, but projects/01-training/README.md" in finding.message
+
+
+def ready_portfolio(assignment=""):
+    """MINI with its portfolio part ready, and this after it."""
+    head, tail = MINI.split("[[portfolio]]")
+    return (
+        head
+        + "[[portfolio]]"
+        + tail.replace('status = "planned"', f'status = "ready"\n{assignment}', 1)
+    )
+
+
+WORK = 'assignment = { title = "Twelve reviews", minutes = 240 }'
+
+
+def test_a_ready_portfolio_part_has_an_assignment_of_its_own(mini):
+    text = ready_portfolio(WORK)
+    lacking = [f.message for f in findings(text, mini)]
+    for folder in ("source", "release"):
+        page = f"{folder}/code-review/code-review.ipynb"
+        assert any("portfolio part 'code-review' is ready" in m and page in m for m in lacking)
+        (mini / page).parent.mkdir(parents=True)
+        (mini / page).write_text("{}", encoding="utf-8")
+    (mini / "course.toml").write_text(text, encoding="utf-8")
+    course = manifest.load(mini / "course.toml")
+    part = course.graded_part("code-review")
+    assert part in course.ready_parts
+    assert (part.minutes, part.assignment.path) == (240, "work/code-review/code-review.ipynb")
+
+
+def test_a_ready_portfolio_part_without_an_assignment(mini):
+    (finding,) = findings(ready_portfolio(), mini, check_folders=False)
+    assert finding.message == "portfolio part 'code-review' is ready but lists no assignment"
+
+
+def test_a_misspelt_key_in_the_assignment_of_a_portfolio_part(mini):
+    text = ready_portfolio(WORK.replace("minutes", "minuets"))
+    (finding,) = findings(text, mini, check_folders=False)
+    assert finding.message == (
+        "the assignment of portfolio part 'code-review' has an unknown key 'minuets'; "
+        "did you mean 'minutes'?"
+    )
 
 
 # ---------------------------------------------------------------------------------------- lines

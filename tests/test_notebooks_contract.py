@@ -89,11 +89,11 @@ def test_predictions_of_a_module_do_not_share_names(folder):
 
 
 def stated():
-    """Page in the repository and stated minutes, for every notebook of the ready modules."""
-    for module in manifest.load(check_folders=False).ready_modules:
-        for notebook in module.notebooks:
+    """Page in the repository and stated minutes, for every notebook of the ready parts."""
+    for part in manifest.load(check_folders=False).ready_parts:
+        for notebook in getattr(part, "notebooks", (part.assignment,)):
             # The assignment's page is the learner's copy; its length is that of the source.
-            path = module.source if notebook is module.assignment else notebook.path
+            path = part.source if notebook is part.assignment else notebook.path
             yield pytest.param(path, notebook.minutes, id=notebook.key)
 
 

@@ -71,20 +71,21 @@ def find(name: str, root: Path | None = None) -> Assignment:
     """
     root = root or paths.root()
     course = manifest.load(root / paths.MANIFEST, check_folders=False)
-    module = course.module(Path(name).name)  # a path such as work/arch-02/ will do
-    if not module.ready:
-        ready = ", ".join(m.id for m in course.ready_modules) or "none yet"
+    part = course.graded_part(Path(name).name)  # a path such as work/arch-02/ will do
+    if not part.ready:
+        ready = ", ".join(p.id for p in course.ready_parts) or "none yet"
         raise CourseError(
-            f"{module.id} ({module.title}) is planned: there is nothing to open yet.",
+            f"{part.id} ({part.title}) is planned: there is nothing to open yet.",
             f"Ready now: {ready}.",
         )
-    gates = [g.threshold for g in course.gates_of(module.track) if g.kind == "each-module"]
-    work = module.assignment
+    kinds = ("each-module",) if isinstance(part, manifest.Module) else ()
+    gates = [g.threshold for g in course.gates_of(part.track) if g.kind in kinds]
+    work = part.assignment
     return Assignment(
-        name=module.id,
-        title=work.title if work else module.title,
-        minutes=work.minutes if work else module.minutes,
-        points=module.points,
+        name=part.id,
+        title=work.title if work else part.title,
+        minutes=work.minutes if work else part.minutes,
+        points=part.points,
         gate_points=max((g for g in gates if g is not None), default=None),
         root=root,
     )
@@ -104,7 +105,7 @@ def find_started(name: str | None, root: Path | None = None) -> Assignment:
     if here != work and here.is_relative_to(work):
         return find(here.relative_to(work).parts[0], root)
     course = manifest.load(root / paths.MANIFEST, check_folders=False)
-    ready = [m.id for m in course.ready_modules]
+    ready = [p.id for p in course.ready_parts]
     started = [id for id in ready if (work / id).is_dir()] or ready
     if len(started) == 1:
         return find(started[0], root)

@@ -201,7 +201,13 @@ def _other_table(course: Course, record: Progress) -> Table:
         for p in course.projects
     ]
     rows += [
-        (p.id, p.title, "–", f"{record.part_points(p):g} of {p.points}", p.status)
+        (
+            p.id,
+            p.title,
+            duration(p.minutes) if p.minutes else "–",
+            f"{record.part_points(p):g} of {p.points}",
+            p.status,
+        )
         for p in course.portfolio
     ]
     rows.append((course.capstone.id, course.capstone.title, "–", "–", course.capstone.status))

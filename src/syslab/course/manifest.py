@@ -111,18 +111,31 @@ class Project:
 
 @dataclass(frozen=True)
 class Portfolio:
-    """Scored work collected over the whole course: reviews, mentoring, writing."""
+    """Scored work beside the modules: reviews, mentoring, writing. Its id is its assignment's."""
 
     id: str
     title: str
     points: int
     prerequisites: tuple[str, ...]
     status: str
+    assignment: Notebook | None = None
     track: str = SCORED_TRACK
 
     @property
     def ready(self) -> bool:
         return self.status == READY
+
+    @property
+    def minutes(self) -> int:
+        return self.assignment.minutes if self.assignment else 0
+
+    @property
+    def source(self) -> str:
+        return f"source/{self.id}/{self.id}.ipynb"
+
+    @property
+    def release(self) -> str:
+        return f"release/{self.id}/{self.id}.ipynb"
 
 
 @dataclass(frozen=True)
@@ -183,14 +196,15 @@ class Course:
     capstone: Capstone
     gates: tuple[Gate, ...]
 
-    def module(self, id: str) -> Module:
-        """The module (and assignment) called `id`; CourseError suggests the nearest."""
-        for module in self.modules:
-            if id in (module.id, module.folder):
-                return module
+    def graded_part(self, id: str) -> Module | Portfolio:
+        """The module or portfolio part whose assignment is `id`; CourseError names the nearest."""
+        parts = (*self.modules, *self.portfolio)
+        for part in parts:
+            if id in (part.id, getattr(part, "folder", part.id)):
+                return part
         raise CourseError(
-            f"there is no module or assignment {id!r}{_nearest(id, [m.id for m in self.modules])}",
-            f"Ready now: {', '.join(m.id for m in self.ready_modules) or 'none'}.",
+            f"there is no module or assignment {id!r}{_nearest(id, [p.id for p in parts])}",
+            f"Ready now: {', '.join(p.id for p in self.ready_parts) or 'none'}.",
         )
 
     def modules_of(self, track: str) -> tuple[Module, ...]:
@@ -199,6 +213,11 @@ class Course:
     @property
     def ready_modules(self) -> tuple[Module, ...]:
         return tuple(m for m in self.modules if m.ready)
+
+    @property
+    def ready_parts(self) -> tuple[Module | Portfolio, ...]:
+        """Everything with an assignment to hand in that is ready, modules first."""
+        return (*self.ready_modules, *(p for p in self.portfolio if p.ready))
 
     @property
     def scored_parts(self) -> tuple[Module | Project | Portfolio, ...]:
@@ -391,6 +410,7 @@ _PROJECT = _Schema(
 _PORTFOLIO = _Schema(
     "portfolio part",
     {"id": _TEXT, "title": _TEXT, "points": _COUNT, "prerequisites": _IDS, "status": _STATUS},
+    {"assignment": _TABLE},
 )
 _CAPSTONE = _Schema(
     "capstone",
@@ -470,6 +490,8 @@ class _Reader:
         for project in projects:
             self._time(project)
             self._weights(project)
+        for part in portfolio:
+            self._portfolio(part)
         self._prerequisites(parts)
         self._points(head, tracks, modules, [*projects, *portfolio])
         for gate in gates:
@@ -486,7 +508,7 @@ class _Reader:
             tracks=tuple(Track(**t.values) for t in tracks),
             modules=tuple(map(_build_module, modules)),
             projects=tuple(_build_project(p) for p in projects),
-            portfolio=tuple(Portfolio(**_tuples(p.values)) for p in portfolio),
+            portfolio=tuple(map(_build_portfolio, portfolio)),
             capstone=Capstone(**_tuples(capstone.values)),
             gates=tuple(Gate(**g.values) for g in gates),
         )
@@ -604,6 +626,13 @@ class _Reader:
                         (*module.where, "bench"),
                         f"{module.name} is ready but its bench has no {key}",
                     )
+
+    def _portfolio(self, part: _Table) -> None:
+        if "assignment" in part.values:
+            where = (*part.where, "assignment")
+            self._table(where, part["assignment"], _ASSIGNMENT, f"the assignment of {part.name}")
+        elif part.get("status") == READY and "assignment" not in part.mistyped:
+            self._add(part.where, f"{part.name} is ready but lists no assignment")
 
     def _weights(self, project: _Table) -> None:
         total = sum(project.get("weights", {}).values())
@@ -724,6 +753,10 @@ class _Reader:
             for path in _notebooks_in(root, f"lessons/{module.folder}"):
                 if path not in listed:
                     self._add(where, f"module '{module.id}': {path} is on disk but not in lessons")
+        for n, part in enumerate(course.portfolio):
+            if part.ready:
+                for path in (part.source, part.release):
+                    self._exists(("portfolio", n, "id"), f"portfolio part '{part.id}'", root, path)
         for kind, parts in (("projects", course.projects), ("capstone", (course.capstone,))):
             for n, part in enumerate(parts):
                 if part.ready:
@@ -733,7 +766,7 @@ class _Reader:
         listed_in = {
             "lessons": [m.folder for m in course.modules],
             "labs": [m.bench_folder for m in course.modules],
-            "source": [m.id for m in course.modules],
+            "source": [p.id for p in (*course.modules, *course.portfolio)],
         }
         for parent, names in listed_in.items():
             for folder in _folders_with_notebooks(root / parent):
@@ -796,14 +829,22 @@ def _build_module(table: _Table) -> Module:
         )
         if "title" in bench and "minutes" in bench
         else None,
-        assignment=Notebook(
-            key=id,
-            path=f"work/{id}/{id}.ipynb",
-            title=assignment["title"],
-            minutes=assignment["minutes"],
-        )
-        if assignment
-        else None,
+        assignment=_build_assignment(id, assignment),
+    )
+
+
+def _build_portfolio(table: _Table) -> Portfolio:
+    values = _tuples(table.values)
+    return Portfolio(
+        **{**values, "assignment": _build_assignment(values["id"], table.get("assignment"))}
+    )
+
+
+def _build_assignment(id: str, given: dict[str, Any] | None) -> Notebook | None:
+    if not given:
+        return None
+    return Notebook(
+        key=id, path=f"work/{id}/{id}.ipynb", title=given["title"], minutes=given["minutes"]
     )
 
 

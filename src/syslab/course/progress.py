@@ -242,6 +242,9 @@ class Progress:
         open_modules.sort(key=lambda m: not self._is_begun(course, m))  # stable: begun ones first
         for module in open_modules:
             return self._step_in(course, module)
+        for part in course.portfolio:
+            if part.ready and not self.entries("graded", part.id):
+                return self._step_with(part.id, part.assignment)
         return Step("done", "everything that is ready is done")
 
     def _is_begun(self, course: Course, module: Module) -> bool:
@@ -264,7 +267,10 @@ class Progress:
                 if not self.is_finished(course, notebook):
                     kind = "bench" if notebook is module.bench else "lesson"
                     return Step(kind, notebook.title, notebook.minutes, notebook.path)
-        id, work = module.id, module.assignment
+        return self._step_with(module.id, module.assignment)
+
+    def _step_with(self, id: str, work: Notebook) -> Step:
+        """What to do next with an assignment."""
         if self.entries("graded", id):
             return Step("improve", work.title, work.minutes, work.path, f"syslab grade --mine {id}")
         if self.entries("submitted", id):

@@ -148,7 +148,7 @@ def _chosen(name: str | None) -> list[Assignment]:
         return [assignments.find(name)]
     root = paths.root()
     course = manifest.load(root / paths.MANIFEST, check_folders=False)
-    return [assignments.find(module.id, root) for module in course.ready_modules]
+    return [assignments.find(part.id, root) for part in course.ready_parts]
 
 
 def _print_differences(found: list, shown: str, command: str) -> None:
