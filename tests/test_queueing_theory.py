@@ -176,6 +176,26 @@ def test_two_choices_on_paper():
     assert theory.choices_tail(rho, 1, 3) == pytest.approx(rho**3)
 
 
+def test_layers_of_retries_as_a_played_call_tree():
+    rng = np.random.default_rng(3)
+
+    def call(layers):
+        """Whether a request is answered, and the tries it costs at the lowest layer."""
+        if layers == 0:
+            return rng.random() >= 0.6, 1
+        cost = 0
+        for _ in range(2):
+            answered, tries = call(layers - 1)
+            cost += tries
+            if answered:
+                return True, cost
+        return False, cost
+
+    played = np.array([call(3)[1] for _ in range(20_000)])
+    exact = theory.retry_amplification(0.6, 2, layers=3)
+    assert played.mean() == pytest.approx(exact, abs=4 * played.std() / math.sqrt(played.size))
+
+
 def test_overload_on_paper():
     assert theory.retry_amplification(0, 4) == 1
     assert theory.retry_amplification(0.5, 3) == pytest.approx(1.75)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from syslab.serving.policy import Policy
 
 
-@dataclass
+@dataclass(eq=False)  # one sequence is itself and no other; comparing fields is slow
 class Sequence:
     """A request inside the engine.
 

@@ -4,16 +4,17 @@ from syslab.queueing.distributions import check_count, check_positive
 
 
 def retry_amplification(failure: float, attempts: int, layers: int = 1) -> float:
-    """Tries per request when each fails with probability `failure`.
+    """Tries that reach the lowest layer for one request at the top.
 
     Parameters
     ----------
     failure : float
-        In [0, 1].
+        Probability, in [0, 1], that one try at the lowest layer fails, independent of the others.
+        A layer above fails when all tries below it have: with failure ** attempts.
     attempts : int
         Most tries that one layer makes.
     layers : int
-        Layers of callers that each retry on their own: the tries multiply.
+        Layers of callers that each retry on their own: their factors multiply.
 
     Examples
     --------
@@ -24,7 +25,11 @@ def retry_amplification(failure: float, attempts: int, layers: int = 1) -> float
     check_count("layers", layers)
     if not 0 <= failure <= 1:
         raise ValueError(f"failure is {failure}; a probability lies in [0, 1]")
-    return float(sum(failure**i for i in range(attempts))) ** layers
+    tries = 1.0
+    for _ in range(layers):
+        tries *= sum(failure**i for i in range(attempts))
+        failure **= attempts
+    return tries
 
 
 def overload_state(
