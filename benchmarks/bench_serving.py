@@ -257,38 +257,25 @@ def points() -> int:
 
 def model() -> int:
     """Print the calibration of the real model and the simulator's error on a load it never saw."""
-    from syslab.serving import Policy, Shape, calibrate, simulate, synthetic_trace
-    from syslab.serving.engine import measure_steps, serve
-    from syslab.serving.tiny import missing_packages, tiny_model
+    from syslab.serving.measured import fit, held_out_errors, measure_here
+    from syslab.serving.tiny import missing_packages
 
     gone = missing_packages()
     if gone:
         print("no real model here:", "; ".join(gone))
         return 0
-    tiny = tiny_model()
-    steps = measure_steps(tiny, clock="cpu", repeats=2)
-    first = calibrate(steps).cost
-    service_s = first.prefill_s(96) + 24 * first.decode_s(4, 120) / 4
-    trace = synthetic_trace(48, Shape("held out", 0.6 / service_s, 1.0, 96, 0.7, 24, 0.6), seed=11)
-    policies, runs = (Policy("continuous", 12, 256), Policy("chunked", 12, 96)), []
-    for policy in policies:  # the machine drifts: calibrate on steps from before, between and after
-        runs.append(serve(tiny, trace, policy, clock="cpu"))
-        steps += measure_steps(tiny, clock="cpu", repeats=2)
-    fit = calibrate(steps)
-    print(f"calibration on {fit.steps} steps: median error {fit.median_error:.1%}, worst "
-          f"{fit.worst_error:.0%}; knee {fit.knee_tokens} tokens")  # fmt: skip
-    print(fit.cost)
-    print(f"held out: {len(trace)} requests at {trace.requests_per_s:.2f}/s")
-    for policy, real in zip(policies, runs, strict=True):
-        paper = simulate(trace, fit.cost, policy)
-        for metric in ("ttft_s", "tpot_s", "e2e_s"):
-            cells = []
-            for percent in (50, 90, 99):
-                was, said = real.percentile(metric, percent), paper.percentile(metric, percent)
-                cells.append(
-                    f"p{percent} {was * 1e3:>7.0f} {said * 1e3:>7.0f} ms {said / was - 1:>+5.0%}"
-                )
-            print(f"  {policy.batching:<11}{metric:<7} real, paper: " + " | ".join(cells))
+    measured = measure_here(date="now")
+    found = fit(measured)
+    print(f"calibration on {found.steps} steps: median error {found.median_error:.1%}, worst "
+          f"{found.worst_error:.0%}; knee {found.knee_tokens} tokens")  # fmt: skip
+    print(found.cost)
+    unseen = [abs(step.predicted_s(found.cost) / step.seconds - 1) for step in measured.held_out]
+    print(f"{len(unseen)} steps of the held-out load: median error {np.median(unseen):.1%}")
+    trace = measured.loads[0].outcome.trace
+    print(f"held out: {len(trace)} requests at {trace.requests_per_s:.2f}/s, real and on paper")
+    for e in held_out_errors(measured.loads, found.cost):
+        print(f"  {e.batching:<11}{e.metric:<7} p{e.percent} {e.real_s * 1e3:>7.0f} "
+              f"{e.simulated_s * 1e3:>7.0f} ms {e.error:>+5.0%}")  # fmt: skip
     return 0
 
 

@@ -107,3 +107,19 @@ def test_measured_steps_can_be_calibrated(model):
     assert fit.cost.prefill_s(64) > fit.cost.prefill_s(8)
     with pytest.raises(ValueError, match="clock='sun'"):
         measure_steps(model, clock="sun")
+
+
+@pytest.mark.parametrize("batching", ["continuous", "chunked"])
+def test_the_steps_of_a_load_are_what_was_computed(model, batching):
+    from syslab.serving.engine import serve
+
+    trace = Trace([0, 0, 0.01, 0.3], [5, 20, 9, 4], [3, 2, 6, 1])
+    steps = []
+    run = serve(model, trace, Policy(batching, 4, 16), clock="cpu", steps=steps)
+    assert len(steps) == run.totals.steps
+    assert sum(step.seconds for step in steps) == pytest.approx(run.totals.busy_s)
+    assert sum(n for step in steps for _, n in step.prompts) == trace.prompt_tokens.sum()
+    # Each request samples one token per output token; its contexts grow one by one to the end.
+    assert sum(step.samples for step in steps) == trace.output_tokens.sum()
+    longest = max(context for step in steps for context in step.contexts)
+    assert longest == (trace.prompt_tokens + trace.output_tokens - 1)[trace.output_tokens > 1].max()

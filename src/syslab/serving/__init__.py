@@ -9,7 +9,9 @@ A run takes a trace, a cost and a policy: ``simulate(synthetic_trace(1000), cost
 - ``fleet``: how many replicas, and what a million tokens cost;
 - ``speculative``: what to expect of a draft model;
 - ``points``, ``points_check``, ``points_fit``: measured serving points of data-centre GPUs;
-- ``tiny``, ``ragged``, ``engine``: a real small model, SmolLM2-135M, served on this machine's CPU.
+- ``tiny``, ``ragged``, ``engine``: a real small model, SmolLM2-135M, served on this machine's CPU;
+- ``measured``: the file of such measurements, and the simulator's error on a load it never saw;
+- ``replay``, ``plot``: the pictures of the kv-cache bench.
 """
 
 from syslab.serving.calibrate import Calibration, MeasuredStep, calibrate

@@ -19,9 +19,10 @@ from syslab.serving.scheduler import Scheduler, Sequence
 from syslab.serving.tiny import TinyModel, torch_threads
 from syslab.serving.trace import Trace
 
-PROMPTS = (16, 32, 64, 128, 256, 512)
-BATCHES = (1, 2, 3, 4, 6, 8, 12, 16)
-CONTEXTS = (32, 256, 512)
+PROMPTS = (16, 32, 64, 128, 256)
+BATCHES = (1, 2, 3, 4, 6, 8, 12)
+CONTEXTS = (32, 128, 384)
+CHUNK = 64
 
 
 def measure_steps(
@@ -31,25 +32,26 @@ def measure_steps(
     batches: Series[int] = BATCHES,
     contexts: Series[int] = CONTEXTS,
     repeats: int = 5,
+    warm_up: bool = True,
     threads: int = 1,
     clock: str = "wall",
 ) -> list[MeasuredStep]:
-    """Time steps of every kind: prompts alone, decoding alone, and prompts beside decoding.
+    """Time steps of every kind: prompts alone and in pairs, decoding alone, and both together.
 
-    The shapes take turns, ``repeats`` times round, so that other load on the machine meets all of
-    them; the median of each counts. About half a minute with the defaults.
+    The shapes take turns, ``repeats`` times round and in another order each time, so that other
+    load on the machine meets all of them and each follows steps of other kinds, as in serving;
+    the median of each counts. A turn takes about 7 s with the default shapes, and ``warm_up``
+    adds one that does not count.
     """
     ragged = RaggedModel(model)
-    shapes = [(((0, n),), ()) for n in prompts]
-    shapes += [((), (context,) * batch) for batch in batches for context in contexts]
-    shapes += [(((start, 64),), ()) for start in contexts]
-    shapes += [(((0, n),), (contexts[-1],) * batch) for n in prompts[:3] for batch in batches[-2:]]
+    shapes = _shapes(prompts, batches, contexts)
     seconds, ticking = [[] for _ in shapes], _clock(clock)
+    slots, order = _touched_slots(ragged, shapes), np.random.default_rng(0)
     with torch_threads(threads):
-        for turn in range(repeats + 1):
-            for which, (chunks, decodes) in enumerate(shapes):
-                took = _time_step(ragged, chunks, decodes, ticking)
-                if turn:  # the first turn warms caches and allocator
+        for turn in range(repeats + warm_up):
+            for which in order.permutation(len(shapes)):
+                took = _time_step(ragged, slots, *shapes[which], ticking)
+                if turn or not warm_up:  # a first turn warms caches and allocator
                     seconds[which].append(took)
     return [
         MeasuredStep(float(np.median(times)), chunks, decodes)
@@ -57,14 +59,40 @@ def measure_steps(
     ]
 
 
-def _time_step(ragged: RaggedModel, chunks, decodes, clock) -> float:
-    work = []
+def _shapes(prompts, batches, contexts) -> list[tuple[tuple, tuple]]:
+    """Return what the timed steps hold: (start, count) of prompts, and contexts of decodes."""
+    shapes = [(((0, n),), ()) for n in prompts]
+    shapes += [((), (context,) * batch) for batch in batches for context in contexts]
+    shapes += [(((start, CHUNK),), ()) for start in contexts]
+    shapes += [(((0, n), (0, CHUNK)), ()) for n in prompts[:3]]
+    beside = sorted({batches[0], batches[-2], batches[-1]}) if len(batches) > 1 else batches
+    shapes += [(((0, n),), (contexts[-1],) * batch) for n in prompts[:3] for batch in beside]
+    return shapes
+
+
+def _touched_slots(ragged: RaggedModel, shapes) -> list[Slot]:
+    """Make the caches that all steps share, every page of them written once.
+
+    A page of fresh zeros is mapped at its first reading and then read from one page that all of
+    them share, at a speed that no real cache has.
+    """
+    room = max([start + n for chunks, _ in shapes for start, n in chunks]
+               + [context for _, decodes in shapes for context in decodes])  # fmt: skip
+    slots = [ragged.new_slot(room) for _ in range(max(len(c) + len(d) for c, d in shapes))]
+    for slot in slots:
+        slot.keys.fill_(0.01)  # any numbers are good enough for timing
+        slot.values.fill_(0.01)
+    return slots
+
+
+def _time_step(ragged: RaggedModel, slots: list[Slot], chunks, decodes, clock) -> float:
+    work, free = [], iter(slots)
     for start, count in chunks:
-        slot = ragged.new_slot(start + count)
-        slot.length = start  # zeros are as good as any keys for timing
+        slot = next(free)
+        slot.length = start
         work.append((slot, list(range(count))))
     for context in decodes:
-        slot = ragged.new_slot(context)
+        slot = next(free)
         slot.length = context - 1
         work.append((slot, [7]))
     begin = clock.now_s()
@@ -120,17 +148,19 @@ def serve(
     seed: int = 0,
     threads: int = 1,
     clock: str = "wall",
+    steps: list[MeasuredStep] | None = None,
 ) -> Outcome:
     """Serve a trace in real time with the real model (continuous or chunked batching).
 
     Prompts are random tokens of the trace's lengths, and outputs go on to theirs. Blocks are
     counted, not placed: each sequence has one run of memory. Times are those of this machine.
+    Every step that was carried out is appended to ``steps`` if a list is given.
     """
     with torch_threads(threads):
-        return _serve(model, trace, policy, seed, _clock(clock))
+        return _serve(model, trace, policy, seed, _clock(clock), steps)
 
 
-def _serve(model: TinyModel, trace: Trace, policy: Policy, seed: int, clock) -> Outcome:
+def _serve(model: TinyModel, trace: Trace, policy: Policy, seed: int, clock, steps) -> Outcome:
     ragged, scheduler = RaggedModel(model), Scheduler(policy)
     draw = np.random.default_rng(seed)
     n, vocab = len(trace), model.network.config.vocab_size
@@ -165,12 +195,19 @@ def _serve(model: TinyModel, trace: Trace, policy: Policy, seed: int, clock) -> 
         for sequence in step.decodes:
             work.append((slots[sequence.request], texts[sequence.request][-1:]))
             owners.append(sequence.request)
+        shape = tuple((start, count) for _, start, count in step.prompts)
+        contexts = tuple(slots[sequence.request].length + 1 for sequence in step.decodes)
         tokens = dict(zip(owners, ragged.step(work), strict=True))
         now, before = clock.now_s(), now
         busy += now - before
         decoded += len(step.decodes)
         prompts += step.tokens - len(step.decodes)
-        for sequence in scheduler.finish_step(step):
+        served = scheduler.finish_step(step)
+        if steps is not None:
+            steps.append(
+                MeasuredStep(now - before, shape, contexts, len(served) - len(step.decodes))
+            )
+        for sequence in served:
             r = sequence.request
             texts[r].append(tokens[r])
             preempted[r] = sequence.preemptions

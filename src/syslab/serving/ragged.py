@@ -130,18 +130,6 @@ class RaggedModel:
         return flat.reshape(flat.shape[0], -1, self.head_dim).transpose(0, 1)
 
 
-def _layer(layer) -> _Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    return _Layer(
-        layer.input_layernorm,
-        _side_by_side(attention.q_proj, attention.k_proj, attention.v_proj),
-        _side_by_side(attention.o_proj),
-        layer.post_attention_layernorm,
-        _side_by_side(mlp.gate_proj, mlp.up_proj),
-        _side_by_side(mlp.down_proj),
-    )
-
-
 def _side_by_side(*linear):
     """Return the weights of linear layers with the same input as one (inputs, outputs) matrix."""
     import torch
