@@ -1,0 +1,457 @@
+"""More claims, written after the patterns and apart from those in the truths: by terse people,
+by people who write much, and by people who write in their third language."""
+
+import re
+
+import pytest
+
+from syslab.review import causes_named, load_truth, names, pull, pulls
+from syslab.review.wording import Verdict, catalogue, check_pattern
+
+# (pull request, defect): claims that name its cause, claims that do not.
+CLAIMS = {
+    ("checkpoint-writer", "manifest-first"): (
+        [
+            "Commit marker goes out first. If we die during write_array, latest() hands a "
+            "broken step to the restart path.",
+            "manifest has to be the last thing written; otherwise a preempted job resumes "
+            "from a checkpoint with missing .npy files",
+            "Please write all arrays and only then manifest, now the reader can open not "
+            "existing files",
+            "Publishing the manifest up front makes a torn checkpoint look finished",
+            "Swap these: data first, then manifest.json, since presence of manifest means complete",
+            "crash between line 60 and 62 -> resume picks a step whose arrays don't exist",
+        ],
+        [
+            "The manifest should list the dtype of each tensor.",
+            "Checkpoints should be compressed before they are written.",
+            "Step folders should be named by time.",
+        ],
+    ),
+    ("checkpoint-writer", "error-lost"): (
+        [
+            "Blanket except drops ENOSPC on the floor; callers of wait() can't tell",
+            "A failed checkpoint is invisible: no log, no metric, nothing raised",
+            "Silently ignoring all the exceptions is dangerous, the user think checkpoint was"
+            " saved",
+            "IO errors vanish in the background thread and training carries on without any "
+            "valid checkpoint",
+            "broad except with pass; the caller is told everything is on disk",
+        ],
+        [
+            "An exception in save would lose the copy.",
+            "The thread should have a name.",
+        ],
+    ),
+    ("registry-client", "endless-retry"): (
+        [
+            "No attempt cap: a typo in base_url spins here until somebody kills the pod",
+            "we need max attempts here, else the worker loops for eternity when registry is dead",
+            "This loop has no exit condition on persistent failure",
+            "400 workers will retry forever against a dead service",
+            "should fail after N tries",
+            "If the service never comes back, neither does this function",
+        ],
+        [
+            "Retry should also cover 500.",
+            "Each retry should be logged.",
+            "retry, loop, forever, limit, max, cap",
+        ],
+    ),
+    ("registry-client", "timeout-lost"): (
+        [
+            "The 10 s timeout disappeared in the refactoring",
+            "opener called without timeout, a stalled server blocks start-up",
+            "where is timeout? before was 10",
+            "Regression: socket can now block forever, previously limited to ten seconds",
+            "no timeout any more",
+        ],
+        [
+            "The response body is read without a size limit.",
+            "Sleeping up to 20 s blocks the worker.",
+        ],
+    ),
+    ("kv-planner", "query-heads"): (
+        [
+            "Llama-3 uses GQA (8 kv heads), so this is off by 8x",
+            "K and V are stored per key/value head, not per query head",
+            "You take attention heads but cache have only kv heads, result is too big",
+            "wrong head count for grouped-query models",
+            "num_key_value_heads is what counts for the cache",
+        ],
+        [
+            "heads is a bad name.",
+            "The cache needs scales when it is quantised.",
+            "The attention layers should be counted without the MoE ones.",
+        ],
+    ),
+    ("kv-planner", "gib-for-gb"): (
+        [
+            "Unit mix-up: data sheets use decimal GB, 2**30 is GiB",
+            "80 GB is 80e9 bytes, not 80 * 2**30; we will overcommit by 7%",
+            "2**30 should be 1e9",
+            "GB vs GiB",
+            "docstring promises 1e9, multiplication uses 1024**3",
+        ],
+        [
+            "memory_gb should be an int.",
+            "reserved_share is a magic number.",
+        ],
+    ),
+    ("request-audit", "authorization-logged"): (
+        [
+            "This writes the Authorization header to disk in clear text",
+            "API keys of customers get logged; a denylist is the wrong default",
+            "The log contain bearer token, analytics people can use it",
+            "credentials end up in the audit trail",
+            "Denylist misses Authorization",
+            "anyone reading the audit files can impersonate the clients because the auth "
+            "header is kept",
+        ],
+        [
+            "Twelve hex digits of the tenant are too few.",
+            "The key of the hmac should be rotated.",
+            "Is it allowed by law to log the user agent?",
+        ],
+    ),
+    ("request-audit", "shared-extra"): (
+        [
+            "Classic mutable default; state bleeds across requests",
+            "setdefault mutates the shared default dict so the model sticks",
+            "The dictionary of default argument is created only one time and then changed, "
+            "next call see old model",
+            "extra={} is evaluated once, later calls see earlier values",
+            "dangerous default argument",
+        ],
+        [
+            "extra should come before key.",
+            "fields overrides the time of the record.",
+        ],
+    ),
+    ("request-audit", "hourly-handle"): (
+        [
+            "Leaks a file descriptor on every rotation",
+            "close the old file first",
+            "the last hour file is never closed",
+            "self.out is overwritten without being closed",
+            "each hour one more open file remains",
+        ],
+        [
+            "Opening a file for each hour is wasteful.",
+            "The file should be opened with a lock.",
+        ],
+    ),
+    ("batch-scheduler", "last-block"): (
+        [
+            "needs to round up: 17 // 16 == 1",
+            "Off-by-one: the trailing partial block is never allocated",
+            "blocks_needed(10) returns zero, short prompts get no memory",
+            "Integer division drops the remainder, the final tokens have no KV block",
+            "use ceil",
+        ],
+        [
+            "Blocks should be of 32 tokens.",
+            "A block is taken from the wrong end.",
+            "The number of blocks is not checked in __init__.",
+        ],
+    ),
+    ("batch-scheduler", "sort-each-time"): (
+        [
+            "Sorting inside the loop makes admit O(k n log n); pop from the heap instead",
+            "You maintain a heap and then sort it in every iteration",
+            "with 20000 waiting this will take longer than a step because sort is repeated "
+            "for each admitted request",
+            "O(n log n) per admission; n is 20k",
+            "the queue gets sorted up to 64 times per step",
+        ],
+        [
+            "The heap compares dictionaries.",
+            "Requests should be sorted by length.",
+        ],
+    ),
+    ("accumulate-half", "divided-twice"): (
+        [
+            "Double normalisation: /micro_batches in add, /count in mean",
+            "The gradient ends up divided by 64 instead of 8",
+            "mean is applied two times so the update is eight times too small",
+            "count equals micro_batches so we divide by it twice",
+            "the mean of means is again divided, makes the learning rate effectively lr/8",
+        ],
+        [
+            "The gradient should be clipped before it is averaged.",
+            "The loss scale is not divided out.",
+        ],
+    ),
+    ("accumulate-half", "half-sum"): (
+        [
+            "Accumulating in fp16 loses the small contributions",
+            "zeros_like inherits the half dtype; accumulate in float32",
+            "sum buffer is float16 -> overflow to inf",
+            "dtype of total should be float32",
+            "fp16 running sum",
+        ],
+        [
+            "The weights are cast to float16 at every step.",
+            "norm should use float32.",
+        ],
+    ),
+    ("usage-migration", "no-way-down"): (
+        [
+            "The downgrade path is empty but the column it would need has been dropped",
+            "rollback is impossible after this",
+            "old binaries query latency_s, which no longer exists once region 1 has migrated",
+            "down migration does nothing, database stay in new schema",
+            "down_2 must restore latency_s",
+            "A rolled back deploy would find a table it cannot read",
+        ],
+        [
+            "The old table is dropped before the new one is renamed.",
+            "Down migrations should be tested.",
+            "Nothing is logged.",
+        ],
+    ),
+    ("usage-migration", "cut-to-seconds"): (
+        [
+            "CAST before multiply drops the milliseconds",
+            "350 ms turns into 0 because of integer truncation",
+            "you convert to integer too early",
+            "Anything under one second is stored as 0",
+            "multiply first, cast second",
+        ],
+        [
+            "latency_ms should allow NULL.",
+            "Integer is too small for milliseconds.",
+        ],
+    ),
+    ("dedup-window", "wall-clock"): (
+        [
+            "time.time() isn't monotonic",
+            "NTP step or VM resume breaks the window; use a monotonic clock",
+            "measure elapsed time by wall clock is a mistake",
+            "clock adjustments break dedup",
+            "prefer monotonic time",
+        ],
+        [
+            "The clock is called once per event.",
+            "600 s is too short when a region is down.",
+        ],
+    ),
+    ("dedup-window", "sleeping-test"): (
+        [
+            "Sleeping in tests with 20 ms slack will flake on CI",
+            "This will be flaky under load",
+            "real time in test is not reliable, scheduler may delay more than 50 ms",
+            "Non-deterministic test: real sleep versus a 50 ms window",
+            "CI noise will make this fail now and then",
+        ],
+        [
+            "Tests should not use random numbers.",
+            "The test of the window sets the clock to 600.",
+        ],
+    ),
+    ("encoder-benchmark", "nothing-encoded"): (
+        [
+            "encode_iter is lazy, so the loop times generator construction",
+            "No tokens are produced inside the timed region",
+            "old code did list(encode(text)), new code don't, candidate does not run",
+            "the generator isn't drained",
+            "You benchmark the creation of a generator, which is O(1)",
+        ],
+        [
+            "The benchmark should use real texts.",
+            "The encoder is made per worker.",
+        ],
+    ),
+    ("encoder-benchmark", "mean-of-p99"): (
+        [
+            "Averaging p99s across workers is meaningless",
+            "compute p99 from all samples",
+            "sum of percentiles / workers is statistically wrong",
+            "p99 of p99s is not meaningful, and neither is their mean",
+            "percentile averaging",
+        ],
+        [
+            "p99 of so few values is noise.",
+            "Report the median too.",
+        ],
+    ),
+    ("encoder-benchmark", "cold-start"): (
+        [
+            "Missing warmup iteration",
+            "The one-time merge table construction is inside the measurement",
+            "first encode of each worker is cold and should be excluded",
+            "table build time pollutes the numbers",
+            "warm up each encoder before timing",
+        ],
+        [
+            "gc.disable changes what is measured.",
+            "The first worker has an empty cache of pages.",
+        ],
+    ),
+    ("answer-cache", "adapter-not-in-key"): (
+        [
+            "Cross-tenant leak: adapter isn't part of the hash",
+            "Two requests that differ only in adapter get the same cached answer",
+            "key_of ignores the LoRA weights of the tenant",
+            "request['adapter'] is not hashed",
+            "customer A can receive B's fine-tuned response",
+        ],
+        [
+            "top_p is missing from the key.",
+            "The key should be shorter.",
+            "A tenant can fill the cache.",
+        ],
+    ),
+    ("answer-cache", "never-evicted"): (
+        [
+            "TTL is checked on read only; nothing is ever deleted",
+            "unbounded growth of self.entries",
+            "After weeks the memory will be full because old answers are not removed",
+            "dict never shrinks",
+            "needs eviction",
+        ],
+        [
+            "The cache should be shared by Redis.",
+            "A hit should renew the time of the entry.",
+        ],
+    ),
+}
+TRUTHS = {name: load_truth(name, pull(name)) for name in pulls()}
+DEFECTS = {(n, defect.id): defect for n, truth in TRUTHS.items() for defect in truth.defects}
+KEYS = [pytest.param(*key, id="/".join(key)) for key in DEFECTS]
+
+
+@pytest.mark.parametrize(("name", "which"), KEYS)
+def test_own_claim_and_paraphrases_name_the_cause(name, which):
+    defect = DEFECTS[name, which]
+    assert len(defect.paraphrases) >= 3
+    for claim in (defect.claim, *defect.paraphrases):
+        assert names(claim, defect.words) == Verdict(True), claim
+
+
+@pytest.mark.parametrize(("name", "which"), KEYS)
+def test_near_misses_do_not(name, which):
+    defect = DEFECTS[name, which]
+    assert len(defect.near_misses) >= 2
+    for claim in defect.near_misses:
+        assert not names(claim, defect.words).named, claim
+
+
+@pytest.mark.parametrize(("name", "which"), [pytest.param(*k, id="/".join(k)) for k in CLAIMS])
+def test_claims_of_other_people(name, which):
+    right, wrong = CLAIMS[name, which]
+    words = DEFECTS[name, which].words
+    assert [claim for claim in right if not names(claim, words).named] == []
+    assert [claim for claim in wrong if names(claim, words).named] == []
+
+
+def test_every_defect_has_claims_of_other_people():
+    assert set(DEFECTS) == set(CLAIMS)
+
+
+def test_claims_about_other_defects_seldom_match():
+    """Nothing was written for these pairs: what matches here matches by accident."""
+    pairs = matches = 0
+    for key, defect in DEFECTS.items():
+        for other, about in DEFECTS.items():
+            if other != key:
+                for claim in (about.claim, *about.paraphrases, *about.near_misses):
+                    pairs += 1
+                    matches += names(claim, defect.words).named
+    assert pairs > 3000
+    assert matches / pairs < 0.01
+
+
+def test_claims_about_a_neighbour_in_the_same_pull_request_do_not_match():
+    confused = [
+        (about.id, defect.id, claim)
+        for truth in TRUTHS.values()
+        for defect in truth.defects
+        for about in truth.defects
+        if about is not defect
+        for claim in (about.claim, *about.paraphrases)
+        if names(claim, defect.words).named
+    ]
+    assert confused == []
+
+
+@pytest.mark.parametrize(("name", "which"), KEYS)
+def test_keywords_name_nothing(name, which):
+    """The words of the right claim as a list, all claims at once, or the whole catalogue."""
+    defect = DEFECTS[name, which]
+    for claim in (defect.claim, *CLAIMS[name, which][0]):
+        words = re.findall(r"[\w']+", claim.lower())
+        if len(words) >= 5:
+            for between in (", ", " / ", "; ", "\n"):
+                assert not names(between.join(words), defect.words).named
+    assert not names(" ".join(other.claim for other in DEFECTS.values()), defect.words).named
+    assert not names(
+        "It may have a " + " or a ".join(cause["name"] for cause in catalogue().values()),
+        defect.words,
+    ).named
+
+
+PATTERN = ("manifest* & @before & shard*",)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "There is no race here.",
+        "I do not see any race between manifest and shards, the manifest is safe",
+        "manifest before shards looks fine",
+        "The order of manifest and shards is correct, LGTM",
+        "The manifest is race free before the shards",
+        "manifest, before, shards, race, fsync, retry, timeout",
+        "manifest / before / shards / order / first / last",
+        "race manifest shards before fsync rename atomic retry timeout leak",
+        "The manifest before the shards races, retries without timeout, overflows and is quadratic",
+    ],
+)
+def test_dismissals_and_lists_name_nothing(claim):
+    assert not names(claim, PATTERN).named
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "manifest is written before shards",
+        "It looks fine with one process, but manifest is there before the shards",
+        "The manifest must not be written before the shards",
+        "No lock prevents a reader from seeing the manifest before the shards",
+        "This is no small thing: the manifest precedes... it is first, shards second",
+        "the manifets comes before the shards",
+        "MANIFEST.JSON precedes: before all shards.",
+        "is safe only when manifest is not before shards",
+    ],
+)
+def test_negations_that_are_part_of_a_statement_count(claim):
+    assert names(claim, PATTERN).named
+
+
+def test_a_dismissal_in_one_sentence_leaves_the_next():
+    assert names("The queue is fine. The manifest is before the shards.", PATTERN).named
+
+
+def test_suggestion_is_read_with_a_claim_that_says_something():
+    said = "Restart may fail."
+    assert not names(said, PATTERN).named
+    assert names(said, PATTERN, "Write the manifest after the shards.").named
+    assert not names("No problem here.", PATTERN, "Write the manifest after the shards.").named
+
+
+def test_exclamation_mark_excludes():
+    words = ("token & log* & !no token",)
+    assert names("the token is logged", words).named
+    assert not names("no token is logged", words).named
+
+
+@pytest.mark.parametrize("pattern", ["", "a & ", "a & @nosuchset", "!a", 3])
+def test_patterns_are_checked(pattern):
+    with pytest.raises(ValueError, match="pattern"):
+        check_pattern(pattern)
+
+
+def test_causes_of_a_claim():
+    assert causes_named("the retry has no timeout") == ("unbounded-retry", "no-timeout")
+    assert causes_named("a fine change") == ()
