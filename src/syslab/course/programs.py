@@ -99,6 +99,15 @@ PROGRAMS: tuple[Program, ...] = (
         "test",
         "the walk through the course in a real browser",
     ),
+    Program(
+        "promtool",
+        ("promtool",),
+        ("prometheus",),
+        "prometheus",
+        # "test", since Debian's package starts a server; the bench has an evaluator of its own.
+        "test",
+        "alert rules in the real Prometheus rule engine",
+    ),
 )
 
 STAGES = ("lab", "test")
