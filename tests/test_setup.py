@@ -565,14 +565,14 @@ def test_what_cannot_be_installed_is_listed_with_its_line(monkeypatch, capsys):
     monkeypatch.setattr(programs.sys, "platform", "linux")
     assert programs.main(["test"]) == 0
     out = capsys.readouterr().out
-    assert "sudo apt-get install gcc libc6-dev valgrind llvm chromium" in out
+    assert "sudo apt-get install gcc libc6-dev valgrind llvm chromium fonts-dejavu-core prometheus" in out
     assert "cachegrind" in out
 
 
 def test_macos_gets_a_brew_line(monkeypatch):
     monkeypatch.setattr(programs.sys, "platform", "darwin")
     line = programs.install_line(programs.PROGRAMS)
-    assert line == "brew install gcc llvm chromium (no macOS package: valgrind)"
+    assert line == "brew install gcc llvm chromium prometheus (no macOS package: valgrind)"
 
 
 # ---------------------------------------------------------------- needs_program
