@@ -133,3 +133,9 @@ def test_session_runs_cells_as_a_notebook_does():
     assert session.run("") is None
     with pytest.raises(CourseError, match=r"cell top-1, line 1: not plain Python"):
         session.run("%time x", "top-1")
+
+
+def test_cells_run_without_the_future_statements_of_the_runner():
+    session = inprocess.Session()
+    session.run("def f(x: int): pass\nclass Box: value: int = 0")
+    assert session.run("f.__annotations__['x'] is int and Box.__annotations__['value'] is int")

@@ -42,8 +42,13 @@ class Session:
         try:
             tree = ast.parse(source, file)
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-            body = compile(tree, file, "exec")
-            ending = compile(ast.Expression(last.value), file, "eval") if last else None
+            # Cells are not bound by the __future__ of this file, nor is what they execute.
+            body = compile(tree, file, "exec", dont_inherit=True)
+            ending = (
+                compile(ast.Expression(last.value), file, "eval", dont_inherit=True)
+                if last
+                else None
+            )
         except SyntaxError as error:
             raise CourseError(
                 f"cell {name}, line {error.lineno}: not plain Python ({error.msg})",

@@ -134,6 +134,7 @@ class _Replay:
         self.said: dict[Any, list[int]] = {}  # what each live sequence must read back
         self.prompts: dict[Any, list[int]] = {}
         self.copies = 0
+        self.refused = ""  # the last entry that rightly found no room
 
     def run(self, log: Sequence) -> None:
         for number, (kind, name, *rest) in enumerate(log, 1):
@@ -142,6 +143,8 @@ class _Replay:
             shown = [r if not isinstance(r, list) else f"{len(r)} tokens" for r in rest]
             self.place = f"entry {number}, {kind} {name!r}{''.join(f' {r}' for r in shown)}: "
             self.after = "; free once no table holds it, not before" if kind == "free" else ""
+            if self.refused:
+                self.after += f"; or the refused {self.refused} left a trace"
             getattr(self, f"_{kind}")(name, *rest)
             self._look()
 
@@ -158,11 +161,11 @@ class _Replay:
         if hit[0] != known:
             self._fail(
                 f"returned {hit[0]!r} tokens found, {known} are there: full blocks of a live "
-                "prompt that begins alike, before the block of the last token"
+                "prompt that begins alike, before the block of the new prompt's last token"
             )
         self.model[name] = shared + [_Block() for _ in range(needed)]
         self.said[name], self.prompts[name] = list(tokens), list(tokens)
-        table = self._table(name)
+        table = self._whole_table(name)
         for at in range(known, len(tokens)):
             self.memory[table[at // self.size], at % self.size] = tokens[at]
 
@@ -182,11 +185,14 @@ class _Replay:
             self.copies += 1
         self.said[name].append(token)
         if got[0] is not None:
-            source, target = got[0]
+            try:
+                source, target = got[0]
+            except (TypeError, ValueError):
+                self._fail(f"returned {got[0]!r}: (old block, new block) for a copy, else None")
             for slot in range(self.size):
                 if (source, slot) in self.memory:
                     self.memory[target, slot] = self.memory[source, slot]
-        self.memory[self._table(name)[at // self.size], at % self.size] = token
+        self.memory[self._whole_table(name)[at // self.size], at % self.size] = token
 
     def _fork(self, name: Any, child: Any) -> None:
         self.tables.fork(name, child)
@@ -207,7 +213,9 @@ class _Replay:
             got = (action(),)
         except MemoryError:
             if needed <= room:
-                self._fail(f"MemoryError, though {needed} are needed and {room} are free")
+                self._fail(f"MemoryError, though {needed} are needed, {room} are free{self.after}")
+            self.refused = self.place.removesuffix(": ")
+            self.after = "; the call was refused and must leave no trace"
             return None
         if needed > room:
             self._fail(f"no MemoryError: {needed} blocks are needed, {room} are free")
@@ -216,9 +224,7 @@ class _Replay:
     def _look(self) -> None:
         """Read every sequence back, and compare the counters."""
         for name, tokens in self.said.items():
-            table = self._table(name)
-            if len(table) != -(-len(tokens) // self.size):
-                self._fail(f"{name!r} has {len(tokens)} tokens and {len(table)} blocks")
+            table = self._whole_table(name)
             for at, token in enumerate(tokens):
                 if self.memory.get((table[at // self.size], at % self.size)) != token:
                     self._fail(
@@ -247,6 +253,12 @@ class _Replay:
         table = list(self.tables.table(name))
         if not all(0 <= block < self.blocks for block in table):
             self._fail(f"the table of {name!r} is {table}: blocks are 0 to {self.blocks - 1}")
+        return table
+
+    def _whole_table(self, name: Any) -> list[int]:
+        table, tokens = self._table(name), len(self.said[name])
+        if len(table) != -(-tokens // self.size):
+            self._fail(f"{name!r} has {tokens} tokens and {len(table)} blocks{self.after}")
         return table
 
     def _used(self) -> set[_Block]:
@@ -318,7 +330,7 @@ def play(
     ----------
     choose
         ``choose(waiting, running, token_budget, max_sequences)`` returns ``(chunks, decodes)``:
-        prompt tokens to compute per request id, and ids that decode one token.
+        prompt tokens to compute per request id, and ids that decode one token. It gets copies.
     trace : syslab.serving.Trace
     cost : syslab.serving.StepCost
 
@@ -332,8 +344,61 @@ def play(
     ValueError
         A step is empty, too large, or names a request that cannot be in it.
     """
+    return _played(choose, trace, cost, token_budget, max_sequences)[0]
+
+
+def lapses(
+    choose: Chooser, trace: Any, cost: Any, token_budget: int = 512, max_sequences: int = 64
+) -> list[str]:
+    """What ``choose`` leaves undone as it plays a trace, most frequent first; parameters of `play`.
+
+    One sentence each for steps in which a running request did not decode, in which budget and a
+    seat were left while a prompt waited, and in which a prompt got tokens before an earlier one.
+    """
+    return _played(choose, trace, cost, token_budget, max_sequences)[1].sentences()
+
+
+LAPSES = {
+    "stalled": "decoding stalls: in {} steps someone who could decode did not; "
+    "in every step let all decode who can",
+    "idle": "prompts wait for others to end: in {} steps budget and a seat were left "
+    "while one waited; fill every step",
+    "late": "prompts overtake: in {} steps one got tokens while an earlier one got none; "
+    "serve them in order of arrival",
+}
+
+
+class _Lapses:
+    """Counts of steps that could have held more, or another prompt."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.counts = dict.fromkeys(LAPSES, 0)
+
+    def note(self, waiting, running, chunks, decodes, budget_left: int, seats_left: int) -> None:
+        self.steps += 1
+        self.counts["stalled"] += len(decodes) < len(running)
+        served = [chunks.get(w["id"], 0) for w in waiting]
+        wants = [
+            got < w["prompt_left"] and (got > 0 or w["started"] or seats_left > 0)
+            for w, got in zip(waiting, served, strict=True)
+        ]
+        self.counts["idle"] += budget_left > 0 and any(wants)
+        self.counts["late"] += 0 in served and any(served[served.index(0) :])
+
+    def sentences(self) -> list[str]:
+        often = sorted(self.counts, key=lambda name: -self.counts[name])
+        return [
+            LAPSES[name].format(f"{self.counts[name]:,} of {self.steps:,}")
+            for name in often
+            if self.counts[name] > 0.01 * self.steps
+        ]
+
+
+def _played(choose, trace, cost, token_budget, max_sequences) -> tuple[dict[str, Any], _Lapses]:
     import numpy as np
 
+    seen = _Lapses()
     n = len(trace)
     prompt, output, arrival = trace.prompt_tokens, trace.output_tokens, trace.arrival_s
     computed, made = np.zeros(n, int), np.zeros(n, int)
@@ -345,8 +410,8 @@ def play(
         steps += 1
         if steps > MOST_STEPS:
             raise ValueError(
-                f"{MOST_STEPS:,} steps and {np.isfinite(finish).sum()} of {n} requests done: "
-                "the steps hold too little; let everyone who can decode do so"
+                f"{MOST_STEPS:,} steps and {np.isfinite(finish).sum()} of {n} requests done; "
+                + (seen.sentences() or ["the steps hold too little"])[0]
             )
         if not queue and not decoding:
             clock = max(clock, float(arrival[come]))
@@ -358,9 +423,21 @@ def play(
             for i in _front(queue, computed, max_sequences)
         ]
         running = [{"id": i, "context": int(prompt[i] + made[i])} for i in decoding]
-        answer = choose(waiting, running, token_budget, max_sequences)
+        answer = choose(
+            [dict(w) for w in waiting], [dict(r) for r in running], token_budget, max_sequences
+        )
         seated = len(decoding) + sum(1 for i in queue if computed[i])
         chunks, decodes = _legal(answer, waiting, running, seated, token_budget, max_sequences)
+        begun = sum(1 for i in chunks if not computed[i])
+        tokens = sum(chunks.values()) + len(decodes)
+        seen.note(
+            waiting,
+            running,
+            chunks,
+            decodes,
+            budget_left=token_budget - tokens,
+            seats_left=max_sequences - seated - begun,
+        )
         done = [i for i, count in chunks.items() if computed[i] + count == prompt[i]]
         clock += cost.step_s(
             prompts=tuple((int(computed[i]), count) for i, count in chunks.items()),
@@ -378,7 +455,10 @@ def play(
             if made[i] == output[i]:
                 finish[i] = clock
                 decoding.remove(i)
-    return {"arrival_s": arrival, "first_s": first, "finish_s": finish, "output_tokens": output}
+    records = {
+        "arrival_s": arrival, "first_s": first, "finish_s": finish, "output_tokens": output
+    }  # fmt: skip
+    return records, seen
 
 
 def _front(queue: list[int], computed: Any, seats: int) -> Iterator[int]:
