@@ -171,6 +171,28 @@ def test_unit_slips_are_named(factor, said, expected):
     assert factor == -1 or line.endswith("the answer is asked in GB/s")
 
 
+@pytest.mark.parametrize(
+    "factor", [1.024, 2**20 / 1e6, 2**30 / 1e9, 2**40 / 1e12, 1024, 2**20, 2.0**-30]
+)
+@pytest.mark.parametrize(
+    ("expected", "unit", "named"),
+    [
+        (3.7, "s", False),
+        (5e6, "requests/s", False),
+        (5e12, "FLOP/s", False),
+        (3.7, "", False),
+        (5e6, "", True),
+        (3.7, "GB", True),
+        (3.7, "KiB", True),
+        (3.7, "FLOP/B", True),
+        (3.7, "bytes/token", True),
+    ],
+)
+def test_binary_prefixes_are_named_for_bytes_only(factor, expected, unit, named):
+    line = judged(expected * factor, expected, unit=unit)[1]
+    assert ("a factor of" in line) is (named and factor != 1.024)
+
+
 def test_close_factors_are_not_called_unit_slips():
     for factor in (999, 7.9, 105, 1.08, 0.9):
         assert "factor of" not in judged(5 * factor, 5.0)[1]

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 NO_RETURN = "got None: did the function end without `return`?"
 FLOAT32_RTOL = 1e-5  # what a short computation in single precision may lose
 
-# Ratios that betray a slip of units, most specific first.
-FACTORS = (
+# Ratios that betray a slip of units, most specific first. Those of binary prefixes make sense
+# for bytes only: the same ratio between two times has another cause.
+BINARY = (
     (2.0**30 / 1e9, "1.074 (GB and GiB mixed?)"),
     (2.0**20 / 1e6, "1.049 (MB and MiB mixed?)"),
     (2.0**40 / 1e12, "1.100 (TB and TiB mixed?)"),
+    (1024.0, "1024"),
+    (2.0**20, "2^20 (MiB against bytes?)"),
+    (2.0**30, "2^30 (GiB against bytes?)"),
+)
+FACTORS = (
     (8.0, "8 (bits against bytes?)"),
     (100.0, "100 (percent against fraction?)"),
     (1e3, "1000"),
-    (1024.0, "1024"),
     (1e6, "a million"),
-    (2.0**20, "2^20 (MiB against bytes?)"),
     (1e9, "1e9 (giga against plain units?)"),
-    (2.0**30, "2^30 (GiB against bytes?)"),
     (1e12, "1e12 (tera against plain units?)"),
 )
+BYTE_UNIT = re.compile(r"\b([kKMGTPE]i?)?B\b|\bbytes?\b", re.ASCII)
+LIKELY_BYTES = 1e6  # without a unit, values from here on may count bytes
 
 
 # ------------------------------------------------------------------------------------ numbers
@@ -137,7 +143,8 @@ def _magnitude(have: Any, want: Any, unit: str, rtol: float) -> str | None:
     asked = f"; the answer is asked in {unit}" if unit else ""
     if math.isclose(first, -1.0, rel_tol=near):
         return "the sign is turned round"
-    for factor, name in FACTORS:
+    bytes_likely = BYTE_UNIT.search(unit) if unit else np.max(np.abs(want)) >= LIKELY_BYTES
+    for factor, name in (*BINARY, *FACTORS) if bytes_likely else FACTORS:
         if math.isclose(first, factor, rel_tol=near):
             return f"too large by a factor of {name}{asked}"
         if math.isclose(first, 1 / factor, rel_tol=near):
