@@ -220,7 +220,9 @@ def _reassures(tokens: list[str]) -> bool:
     if "lgtm" in tokens or ("race", "free") in pairwise(tokens):
         return True
     for at, token in enumerate(tokens):
-        if token in _plain("well") and not _plain("negator") & set(tokens[max(0, at - 4) : at]):
+        # "without a lock looks fine" reassures; "is not safe" does not.
+        denied = (_plain("negator") - {"without"}) & set(tokens[max(0, at - 4) : at])
+        if token in _plain("well") and not denied:
             says = _plain("says") & set(tokens[max(0, at - 3) : at])
             if says and not _plain("only") & set(tokens[at + 1 : at + 2]):
                 return True
