@@ -565,7 +565,8 @@ def test_what_cannot_be_installed_is_listed_with_its_line(monkeypatch, capsys):
     monkeypatch.setattr(programs.sys, "platform", "linux")
     assert programs.main(["test"]) == 0
     out = capsys.readouterr().out
-    assert "sudo apt-get install gcc libc6-dev valgrind llvm chromium fonts-dejavu-core prometheus" in out
+    line = "gcc libc6-dev valgrind llvm chromium fonts-dejavu-core prometheus"
+    assert f"sudo apt-get install {line}" in out
     assert "cachegrind" in out
 
 
