@@ -53,7 +53,8 @@ c.CourseDirectory.root = str(ROOT)
 c.CourseDirectory.db_url = f"sqlite:///{ROOT / 'gradebook.db'}"
 # The demonstration in autograded/ is in no gradebook: feedback for all students would stop there.
 c.CourseDirectory.student_id_exclude = "demo-typical"
-# Author's files that stay in source/: rubrics, comment banks and the list of helper files.
+# Author's files that stay in source/: rubrics, comment banks, the list of helper files, and the
+# planted pull requests with their truths.
 # Anything else there is copied to the learner and has to be listed in helpers.txt.
 c.CourseDirectory.ignore = [
     ".ipynb_checkpoints",
@@ -64,6 +65,8 @@ c.CourseDirectory.ignore = [
     "helpers.txt",
     "rubric*.toml",
     "comments*.toml",
+    "pulls",
+    "truths",
 ]
 
 c.Exchange.root = str(EXCHANGE)
