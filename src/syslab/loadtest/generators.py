@@ -198,7 +198,7 @@ class _Client:
         try:
             _in_own_loop(self._whole(run))
         except OSError as error:
-            self.live.check_running()
+            self.live.check_running(patience_s=1)  # its connections close before it is gone
             raise RuntimeError(f"the load generator cannot reach the service: {error}") from error
         stats = {name: value - before[name] for name, value in self.live.stats().items()}
         rows = sorted(self.rows)

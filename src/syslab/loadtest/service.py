@@ -122,12 +122,17 @@ class Service:
                 total[name] = total.get(name, 0) + value
         return total
 
-    def check_running(self) -> None:
-        """Raise RuntimeError, with what the process said, unless it is there."""
+    def check_running(self, patience_s: float = 0.0) -> None:
+        """Raise RuntimeError, with what the process said, unless it is there.
+
+        With ``patience_s``, wait so long for a process that may be ending just now.
+        """
         if self._process is None:
             raise RuntimeError(
                 "the service is not running: use it inside `with Service(…) as live`"
             )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience_s)
         if self._process.poll() is not None:
             raise RuntimeError(
                 f"the service ended by itself (exit code {self._process.returncode})"
