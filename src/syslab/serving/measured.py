@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from syslab.saved import read_json, write_whole
 from syslab.serving.calibrate import Calibration, MeasuredStep, calibrate
 from syslab.serving.cost import StepCost
 from syslab.serving.outcome import Outcome, Totals
@@ -91,11 +91,6 @@ class Measured:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the measurements to ``path`` as JSON, whole or not at all."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"path={str(path)!r}: folder {str(path.parent)!r} is missing; create it first"
-            )
         lists = {"steps", "held_out", "loads"}
         data = {"schema": SCHEMA} | {
             spec.name: getattr(self, spec.name) for spec in fields(self) if spec.name not in lists
@@ -109,16 +104,7 @@ class Measured:
         for name, entries in rows.items():  # a row a line, so that the file can be read
             lines = ",\n".join("  " + json.dumps(entry, allow_nan=False) for entry in entries)
             head += f',\n "{name}": [\n{lines}\n ]'
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(head + "\n}\n")
-            os.chmod(draft, 0o644)
-            os.replace(draft, path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-        return path
+        return write_whole(path, head + "\n}")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Measured:
@@ -131,19 +117,8 @@ class Measured:
         ValueError
             The file is damaged, or is not a file of this kind; the text names the entry.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"path={str(path)!r}: no measurements here; run the kv-cache bench, which saves "
-                "them"
-            )
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); {_AGAIN}") from error
-        schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
-            raise ValueError(f"{path} has schema {schema!r} instead of {SCHEMA!r}; {_AGAIN}")
+        absent = "no measurements here; run the kv-cache bench, which saves them"
+        data = read_json(path, SCHEMA, absent, _AGAIN)
         try:
             return cls(
                 machine=_kind(data, "machine", dict),
