@@ -1,0 +1,175 @@
+"""Where jobs run: worker processes of this machine. (Ray's cluster: `syslab.grading.on_ray`.)
+
+An engine takes an iterable of jobs and yields what became of each, in the order they end. It
+holds a bounded number of them at a time, so a class of any size fits into memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from syslab.course.errors import CourseError
+from syslab.grading.execute import Executed, Job
+from syslab.warm import service
+
+TRIES = 2  # a job whose worker or template vanished is run once more
+
+
+class Engine(Protocol):
+    """Runs jobs somewhere."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Executed]:
+        """What became of each job, as they end."""
+        ...
+
+    def close(self) -> None:
+        """End everything it started."""
+        ...
+
+
+class Local:
+    """Worker processes on this machine, each driving one kernel at a time.
+
+    Parameters
+    ----------
+    workers
+        How many submissions run at a time; by default one for each core.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise CourseError(f"--workers is {workers}.", "Give 1 or more; default: one per core.")
+        self.workers = workers or len(os.sched_getaffinity(0)) if _AFFINITY else workers or 1
+        self.template = service.Template()
+        self._running: dict[Connection, _Worker] = {}
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Executed]:
+        """What became of each job, as they end."""
+        waiting = iter(jobs)
+        again: list[_Ticket] = []
+        self.template.wait()
+        while True:
+            while len(self._running) < self.workers:
+                self._start()
+            for worker in self._running.values():
+                if worker.ticket is None:
+                    ticket = again.pop() if again else _next(waiting)
+                    if ticket is None:
+                        break
+                    worker.give(ticket)
+            busy = [link for link, worker in self._running.items() if worker.ticket is not None]
+            if not busy:
+                return
+            for link in wait(busy):
+                worker = self._running[link]
+                ticket = worker.ticket
+                done = worker.take()
+                if done is None:  # the worker is gone
+                    del self._running[link]
+                    worker.end()
+                    done = Executed(ticket.job.student, {}, error="worker-lost")
+                elif done.error and self.template.process.poll() is not None:
+                    self._renew()
+                if done.error and ticket.tries < TRIES:
+                    again.append(_Ticket(ticket.job, ticket.tries + 1))
+                else:
+                    yield done
+
+    def close(self) -> None:
+        """End the workers and the template; kernels end with them."""
+        for worker in self._running.values():
+            worker.end()
+        self._running.clear()
+        self.template.close()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        ours, theirs = context.Pipe()
+        others = [worker.link for worker in self._running.values()]
+        process = context.Process(
+            target=_work, args=(theirs, self.template.address, [ours, *others]), daemon=True
+        )
+        process.start()
+        theirs.close()
+        self._running[ours] = _Worker(process, ours)
+
+    def _renew(self) -> None:
+        """A template that died: another one, and workers that know it."""
+        self.template.close()
+        self.template = service.Template()
+        self.template.wait()
+        for link, worker in list(self._running.items()):
+            if worker.ticket is None:
+                worker.end()
+                del self._running[link]
+
+
+_AFFINITY = hasattr(os, "sched_getaffinity")
+
+
+class _Ticket:
+    """A job and how often it was tried."""
+
+    def __init__(self, job: Job, tries: int = 1) -> None:
+        self.job, self.tries = job, tries
+
+
+def _next(jobs: Iterator[Job]) -> _Ticket | None:
+    job = next(jobs, None)
+    return None if job is None else _Ticket(job)
+
+
+class _Worker:
+    """One worker process and the job it has."""
+
+    def __init__(self, process: Any, link: Connection) -> None:
+        self.process, self.link = process, link
+        self.ticket: _Ticket | None = None
+
+    def give(self, ticket: _Ticket) -> None:
+        self.ticket = ticket
+        with contextlib.suppress(OSError):  # a dead worker shows when its link is read
+            self.link.send(ticket.job)
+
+    def take(self) -> Executed | None:
+        """Its result; None when the process is gone."""
+        self.ticket = None
+        try:
+            return self.link.recv()
+        except (EOFError, OSError):
+            return None
+
+    def end(self) -> None:
+        self.link.close()
+        self.process.terminate()
+        self.process.join(5)
+
+
+def _work(link: Connection, address: str, others: list[Connection]) -> None:
+    """A worker's life: a job in, what became of it out, until the link is closed."""
+    import logging
+    import signal
+
+    from syslab.grading import execute
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, which ends us
+    logging.disable(logging.CRITICAL)  # nbclient's account of what we report ourselves
+    for other in others:  # or a dead parent's end of the pipe would stay open in here
+        other.close()
+    while True:
+        try:
+            job = link.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            done = execute.run(job, address)
+        except Exception as error:  # whatever it is, it must not take the class with it
+            done = Executed(job.student, {}, error=f"{type(error).__name__}: {error}")
+        with contextlib.suppress(OSError):
+            link.send(done)

@@ -1,0 +1,376 @@
+"""Run one submission: notebooks in, executed notebooks out. Nothing is read or kept elsewhere.
+
+The kernel is forked from a warm template into a sandbox; nbgrader's own `Execute` talks to it,
+so a well-behaved notebook gets the outputs it would get from ``nbgrader autograde``. What ends a
+kernel ends one notebook: the cells that ran keep what they printed, the others count nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
+from jupyter_core.utils import run_sync
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbgrader.preprocessors import Execute
+
+from syslab.warm import service
+from syslab.warm.provisioner import WarmProvisioner
+
+GRACE_S = 5.0  # for a cell that was interrupted to let go
+NOT_RUN = "NotRun"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use. Times in seconds, sizes in bytes.
+
+    `cell_s` interrupts a cell, `wall_s` ends the notebook, `output_bytes` is what its cells may
+    print and show in all; the rest the kernel itself enforces.
+    """
+
+    cell_s: float = 120.0
+    wall_s: float = 900.0
+    output_bytes: int = 20_000_000
+    memory_bytes: int = 4 << 30
+    cpu_s: int = 900
+    processes: int = 64
+    file_bytes: int = 256 << 20
+    disk_bytes: int = 512 << 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that running a submission takes; picklable, so that any machine can run it.
+
+    `notebooks` are file name -> text of the sanitised notebook, `files` relative path -> content
+    of what lies beside them, `course` the folder whose `readable` parts the cells may read.
+    """
+
+    student: str
+    assignment: str
+    notebooks: dict[str, str]
+    files: dict[str, bytes]
+    course: str
+    limits: Limits = Limits()
+    sandboxed: bool = True
+    probe: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Why a notebook did not run to its end: a verdict's code, and the cell it happened in."""
+
+    code: str
+    cell: str
+    detail: str = ""
+
+
+@dataclass
+class Executed:
+    """What became of a job.
+
+    `ended` maps the notebooks that were cut short to the reason, `probes` each notebook to what
+    `Job.probe` answered after its test cells, `wall_s` is the time it took, `cells_s` the part
+    the cells themselves took.
+    """
+
+    student: str
+    notebooks: dict[str, str]
+    ended: dict[str, Ended] = field(default_factory=dict)
+    probes: dict[str, dict[str, str]] = field(default_factory=dict)
+    cell_s: dict[str, float] = field(default_factory=dict)
+    wall_s: float = 0.0
+    error: str = ""
+
+    @property
+    def cells_s(self) -> float:
+        return sum(self.cell_s.values())
+
+
+def run(job: Job, address: str = "") -> Executed:
+    """Run the notebooks of `job`, each in a kernel of its own.
+
+    Parameters
+    ----------
+    job
+        What to run.
+    address
+        The warm template's; empty: this process starts one of its own and keeps it.
+    """
+    import nbformat
+
+    began = time.perf_counter()
+    done = Executed(job.student, {})
+    for name, text in job.notebooks.items():
+        notebook = nbformat.reads(text, as_version=4)
+        with _scratch(job) as (folder, sockets):
+            runner = _Runner(job, address, folder, sockets)
+            try:
+                runner.run(notebook)
+            except service.WarmError as error:
+                done.error = str(error)
+        if runner.ended is not None:
+            done.ended[name] = runner.ended
+            _mark_not_run(notebook, runner.ended)
+        done.notebooks[name] = nbformat.writes(notebook, version=4)
+        done.probes[name] = runner.probes
+        done.cell_s.update(runner.cell_s)
+    done.wall_s = time.perf_counter() - began
+    return done
+
+
+@contextlib.contextmanager
+def _scratch(job: Job) -> Iterator[tuple[Path, Path]]:
+    """A folder with the submission's files, and one for the kernel's sockets."""
+    with tempfile.TemporaryDirectory(prefix="syslab-", ignore_cleanup_errors=True) as place:
+        folder, sockets = Path(place) / "work", Path(place) / "s"
+        for made in (folder, folder / ".home", folder / ".tmp", sockets):
+            made.mkdir()
+        for path, content in job.files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        yield folder, sockets
+
+
+def environment(job: Job, folder: Path) -> dict[str, str]:
+    """All variables of the kernel: what Python needs, and none of the grader's own."""
+    kept = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "HOME": str(folder / ".home"),
+        "TMPDIR": str(folder / ".tmp"),
+        "SYSLAB_ROOT": job.course,
+        "SYSLAB_STATE": str(folder / ".home" / ".syslab"),
+        "SYSLAB_NO_PROGRESS": "1",
+        "NBGRADER_EXECUTION": "autograde",
+        "NUMBA_CACHE_DIR": str(folder / ".home" / "numba"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+READABLE = ("course.toml", "labs", "lessons", "release", "projects")
+
+
+def _policy(job: Job, folder: Path, sockets: Path) -> Any:
+    """What the kernel may reach: this Python, the course without its solutions, its scratch."""
+    import sys
+
+    import syslab
+    from syslab.warm import sandbox
+
+    package = Path(syslab.__file__).resolve().parent
+    root = Path(job.course)
+    readable = [Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
+    readable += [entry for entry in sorted(package.iterdir()) if entry.name != "grading"]
+    readable += [root / name for name in READABLE if (root / name).exists()]
+    given = {name: value for name, value in asdict(job.limits).items() if name in _ENFORCED}
+    return sandbox.Policy(
+        scratch=folder,
+        readable=tuple(readable),
+        sockets=sockets,
+        limits=sandbox.Limits(**given),
+    )
+
+
+_ENFORCED = ("memory_bytes", "cpu_s", "processes", "file_bytes", "disk_bytes")
+
+
+class _Client(AsyncKernelClient):
+    """Ready as soon as the kernel answers: its sockets are bound before we connect."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        asked = self.kernel_info()
+        while True:
+            reply = await self.shell_channel.get_msg(timeout=timeout)
+            if reply["parent_header"].get("msg_id") == asked:
+                break
+        self._handle_kernel_info_reply(reply)
+        while True:
+            said = await self.iopub_channel.get_msg(timeout=timeout)
+            ours = said["parent_header"].get("msg_id") == asked
+            if ours and said["content"].get("execution_state") == "idle":
+                return
+
+
+class _Runner(Execute):
+    """nbgrader's Execute on a warm kernel, with an end to everything."""
+
+    def __init__(self, job: Job, address: str, folder: Path, sockets: Path) -> None:
+        super().__init__()
+        self.job, self.address, self.folder, self.sockets = job, address, folder, sockets
+        self.timeout = max(1, round(job.limits.cell_s))
+        self.kernel_name = "python3"
+        self.record_timing = False
+        self.store_widget_state = False
+        self.shutdown_kernel = "immediate"
+        self.iopub_timeout = 10
+        self.ended: Ended | None = None
+        self.probes: dict[str, str] = {}
+        self.cell_s: dict[str, float] = {}
+        self._printed = 0
+        self._busy_since: Any = None
+        self._cell = ""
+        self._warm: WarmProvisioner | None = None
+
+    def run(self, notebook: Any) -> None:
+        """Execute `notebook` in place; see `ended` for why it may have stopped early."""
+        timer = threading.Timer(self.job.limits.wall_s, self._stop, ["notebook-timeout"])
+        timer.daemon = True
+        timer.start()
+        resources = {"metadata": {"path": str(self.folder)}}
+        try:
+            self.preprocess(notebook, resources)
+        except DeadKernelError:
+            self._end("kernel-died")
+        except CellTimeoutError:
+            self._end("output-flood")
+        finally:
+            timer.cancel()
+
+    def create_kernel_manager(self) -> AsyncKernelManager:
+        manager = AsyncKernelManager(kernel_name=self.kernel_name, config=self.config)
+        manager.client_factory = _Client
+        self._warm = WarmProvisioner(
+            kernel_id=self.job.student,
+            kernel_spec=manager.kernel_spec,
+            parent=manager,
+            address=self.address,
+            environment=environment(self.job, self.folder),
+            policy=_policy(self.job, self.folder, self.sockets) if self.job.sandboxed else None,
+        )
+        self._warm.sockets = str(self.sockets)
+        manager.provisioner = self._warm
+        self.km = manager
+        return manager
+
+    # -- around each cell ----------------------------------------------------------------------
+
+    def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
+        meta = cell.metadata.get("nbgrader") or {}
+        self._cell = meta.get("grade_id") or cell.get("id", f"cell {index + 1}")
+        cell, resources = super().preprocess_cell(cell, resources, index)
+        if self.job.probe and meta.get("grade") and cell.cell_type == "code":
+            self.probes[meta["grade_id"]] = run_sync(self._ask)(self.job.probe)
+        return cell, resources
+
+    async def _ask(self, expression: str) -> str:
+        """The value of an expression in the kernel, as text; empty when it has none."""
+        asked = self.kc.execute("", silent=True, user_expressions={"probe": expression})
+        deadline = time.monotonic() + GRACE_S
+        while time.monotonic() < deadline:
+            try:
+                reply = await self.kc.shell_channel.get_msg(timeout=GRACE_S)
+            except Exception:
+                return ""
+            if reply["parent_header"].get("msg_id") == asked:
+                answer = reply["content"].get("user_expressions", {}).get("probe", {})
+                return str(answer.get("data", {}).get("text/plain", ""))
+        return ""
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Keep what fits into the limit; what prints on regardless is interrupted, then ended."""
+        if msg["msg_type"] == "status":
+            self._clock(msg)
+        elif msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
+            limit = self.job.limits.output_bytes
+            before = self._printed
+            self._printed += _size(msg["content"])
+            if self._printed > limit:
+                if before <= limit:
+                    self._notice(cell, limit)
+                    self._signal_interrupt()
+                elif self._printed > 2 * limit:
+                    self._stop("output-flood")
+                return None
+        return super().process_message(msg, cell, cell_index)
+
+    def _clock(self, msg: dict[str, Any]) -> None:
+        """The kernel's own clock, from taking a cell up to being done with it."""
+        if msg["content"]["execution_state"] == "busy":
+            self._busy_since = msg["header"]["date"]
+        elif self._busy_since is not None:
+            took = msg["header"]["date"] - self._busy_since
+            self.cell_s[self._cell] = took.total_seconds()
+            self._busy_since = None
+
+    def _notice(self, cell: Any, limit: int) -> None:
+        from nbformat.v4 import new_output
+
+        said = f"\n[stopped here: more than {limit / 1e6:g} MB of output]\n"
+        cell.outputs.append(new_output("stream", name="stdout", text=said))
+        self._note("output-flood")
+
+    async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> Any:
+        reply = await super()._async_handle_timeout(timeout, cell)
+        asked = self.kc.kernel_info()
+        deadline = time.monotonic() + GRACE_S
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(Exception):
+                answer = await self.kc.shell_channel.get_msg(timeout=left)
+                if answer["parent_header"].get("msg_id") == asked:
+                    self._note("cell-timeout")
+                    return reply
+        self._stop("kernel-hung")
+        await asyncio.sleep(0.1)
+        raise DeadKernelError("the cell did not react to an interrupt")
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    def _signal_interrupt(self) -> None:
+        import signal
+
+        if self._warm is not None and self._warm.kernel is not None:
+            self._warm.kernel.signal(signal.SIGINT)
+
+    def _stop(self, code: str) -> None:
+        """End the kernel from outside, for the reason given."""
+        import signal
+
+        self._end(code)
+        if self._warm is not None and self._warm.kernel is not None:
+            self._warm.kernel.signal(signal.SIGKILL)
+
+    def _end(self, code: str) -> None:
+        if self.ended is None or self.ended.detail == "went on":
+            self.ended = Ended(code, self._cell)
+
+    def _note(self, code: str) -> None:
+        """Something that is reported although the notebook went on."""
+        if self.ended is None:
+            self.ended = Ended(code, self._cell, "went on")
+
+
+def _size(content: dict[str, Any]) -> int:
+    text = content.get("text")
+    if text is not None:
+        return len(text)
+    return sum(len(str(value)) for value in content.get("data", {}).values())
+
+
+def _mark_not_run(notebook: Any, ended: Ended) -> None:
+    """Give graded cells that never ran an error, so that they count nothing and say why."""
+    from nbformat.v4 import new_output
+
+    if ended.detail == "went on":
+        return
+    for cell in notebook.cells:
+        graded = (cell.metadata.get("nbgrader") or {}).get("grade")
+        here = (cell.metadata.get("nbgrader") or {}).get("grade_id") == ended.cell
+        if cell.cell_type != "code" or not graded or (cell.get("outputs") and not here):
+            continue
+        said = f"the notebook stopped at {ended.cell} ({ended.code})"
+        cell.outputs = [
+            *(o for o in cell.get("outputs", []) if o.output_type == "stream"),
+            new_output("error", ename=NOT_RUN, evalue=said, traceback=[f"{NOT_RUN}: {said}"]),
+        ]

@@ -1,0 +1,293 @@
+"""The one writer of a grading run: from submission to job, and from executed job to gradebook.
+
+nbgrader's own preprocessors do both halves, those the configuration names: the sanitising ones
+before a submission is run, and after it all of the autograding ones but the execution. So the
+gradebook holds what ``nbgrader autograde`` would have written, in one transaction for each
+notebook instead of one for each cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from syslab.course.assignments import Assignment
+from syslab.grading.verdicts import Verdict
+
+
+class Recorder:
+    """Prepares and records submissions of one assignment. Use as a context manager.
+
+    Parameters
+    ----------
+    assignment
+        What is graded; its tests must be in the gradebook.
+    config
+        From `nbgrader_apps.configuration`.
+    """
+
+    def __init__(self, assignment: Assignment, config: Any) -> None:
+        from nbconvert.exporters import NotebookExporter
+        from nbgrader.api import Gradebook
+        from nbgrader.converters import Autograde
+        from nbgrader.coursedir import CourseDirectory
+
+        self.assignment = assignment
+        self.course = CourseDirectory(config=config)
+        self.course.assignment_id = assignment.name
+        self.app = Autograde(coursedir=self.course, config=config)
+        self.app.exporter = NotebookExporter(parent=self.app, config=config)
+        self.gradebook = Gradebook(self.course.db_url, self.course.course_id)
+        self.known = {
+            f"{notebook.name}.ipynb": {cell.name for cell in notebook.source_cells}
+            for notebook in self.gradebook.find_assignment(assignment.name).notebooks
+        }
+        self._before = self._chain(sanitizing=True)
+        self._after = self._chain(sanitizing=False)
+        self.helpers = self._read_helpers()
+        self.own_files = set(self.app.exclude_overwriting.get(assignment.name, []))
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.gradebook.close()
+
+    # -- before ----------------------------------------------------------------------------------
+
+    def sanitised(self, student: str, notebooks: Mapping[str, Any]) -> dict[str, str]:
+        """The notebooks as they are to be run: test cells restored, outputs and marks cleared."""
+        import nbformat
+
+        clean = {}
+        for name, notebook in notebooks.items():
+            ready, _ = self._through(self._before, notebook, student, name)
+            clean[name] = nbformat.writes(ready, version=4)
+        return clean
+
+    def beside(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """What lies beside the notebooks: the learner's files, the course's own on top."""
+        ours = {n: data for n, data in self.helpers.items() if n not in self.own_files}
+        return {**files, **ours}
+
+    # -- after -----------------------------------------------------------------------------------
+
+    def record(
+        self,
+        student: str,
+        notebooks: Mapping[str, str],
+        files: Mapping[str, bytes],
+        timestamp: datetime | None,
+        verdicts: list[Verdict],
+    ) -> None:
+        """Write executed notebooks into the gradebook and to ``autograded/``.
+
+        Doing it again changes nothing: a run that was cut short repeats it.
+        """
+        import nbformat
+
+        self._enter(student, timestamp)
+        for name in self.known.keys() - notebooks.keys():
+            self._nothing_for(student, name)
+        texts = {}
+        for name, text in notebooks.items():
+            notebook = nbformat.reads(text, as_version=4)
+            notebook, _ = self._through(self._after, notebook, student, name)
+            texts[name] = nbformat.writes(notebook, version=4) + "\n"
+        if any(verdict.flagged for verdict in verdicts):
+            self._ask_for_a_look(student)
+        self._place(student, texts, files, timestamp)
+
+    def refuse(self, student: str, timestamp: datetime | None) -> None:
+        """Enter a submission that cannot be run: no points, and a person is asked to look.
+
+        Points of an earlier submission stay; they are only marked for a look.
+        """
+        from nbgrader.api import MissingEntry
+
+        try:
+            found = self.gradebook.find_submission(self.assignment.name, student)
+            fresh = all(g.auto_score is None for n in found.notebooks for g in n.grades)
+        except MissingEntry:
+            fresh = True
+        self._enter(student, timestamp)
+        if fresh:
+            for name in self.known:
+                self._nothing_for(student, name)
+        self._ask_for_a_look(student)
+
+    def due(self) -> datetime | None:
+        return self.gradebook.find_assignment(self.assignment.name).duedate
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def _chain(self, sanitizing: bool) -> list[Callable[[Any, Any], tuple[Any, Any]]]:
+        from nbgrader.preprocessors import Execute
+
+        self.app._sanitizing = sanitizing
+        self.app._init_preprocessors()
+        chain = self.app.exporter._preprocessors
+        return [step for step in chain if not isinstance(step, Execute)]
+
+    def _through(
+        self, chain: list[Any], notebook: Any, student: str, name: str
+    ) -> tuple[Any, dict[str, Any]]:
+        stem = Path(name).stem
+        resources: dict[str, Any] = {
+            "unique_key": stem,
+            "output_files_dir": f"{stem}_files",
+            "metadata": {"name": stem},
+            "nbgrader": {
+                "student": student,
+                "assignment": self.assignment.name,
+                "notebook": stem,
+                "db_url": self.course.db_url,
+            },
+        }
+        with _one_connection(self.gradebook):
+            for step in chain:
+                notebook, resources = step(notebook, resources)
+        return notebook, resources
+
+    def _enter(self, student: str, timestamp: datetime | None) -> None:
+        given = {"timestamp": timestamp} if timestamp else {}
+        with self.gradebook.db.no_autoflush:
+            self.gradebook.update_or_create_student(student)
+            self.gradebook.update_or_create_submission(self.assignment.name, student, **given)
+
+    def _nothing_for(self, student: str, name: str) -> None:
+        """No notebook, no points, as nbgrader does it."""
+        found = self.gradebook.find_submission_notebook(
+            Path(name).stem, self.assignment.name, student
+        )
+        for grade in found.grades:
+            grade.auto_score = 0
+            grade.needs_manual_grade = False
+        self.gradebook.db.commit()
+
+    def _ask_for_a_look(self, student: str) -> None:
+        """Put the submission on Formgrader's list of what a person has to grade."""
+        found = self.gradebook.find_submission(self.assignment.name, student)
+        for notebook in found.notebooks:
+            for grade in notebook.grades:
+                grade.needs_manual_grade = True
+        self.gradebook.db.commit()
+
+    def _place(
+        self,
+        student: str,
+        texts: Mapping[str, str],
+        files: Mapping[str, bytes],
+        timestamp: datetime | None,
+    ) -> None:
+        """Put the executed submission into ``autograded/`` in one move."""
+        target = self.folder(student)
+        stage = target.with_name(f".{target.name}.new")
+        old = target.with_name(f".{target.name}.old")
+        for left in (stage, old):
+            shutil.rmtree(left, ignore_errors=True)
+        stage.mkdir(parents=True)
+        for path, content in files.items():
+            place = stage / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        for name, text in texts.items():
+            (stage / name).write_text(text, encoding="utf-8")
+        if timestamp is not None:
+            (stage / "timestamp.txt").write_text(
+                f"{timestamp:%Y-%m-%d %H:%M:%S.%f} UTC", encoding="utf-8"
+            )
+        mode = int(str(self.app.permissions), 8)
+        for path in stage.rglob("*"):
+            if path.is_file():
+                path.chmod(mode)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(stage, target)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def folder(self, student: str) -> Path:
+        """Where nbgrader keeps the autograded submission of `student`."""
+        return Path(
+            self.course.format_path(self.course.autograded_directory, student, self.assignment.name)
+        )
+
+    def submitted(self, student: str) -> Path:
+        """Where nbgrader keeps what `student` handed in."""
+        return Path(
+            self.course.format_path(self.course.submitted_directory, student, self.assignment.name)
+        )
+
+    def _read_helpers(self) -> dict[str, bytes]:
+        from nbgrader.utils import find_all_files
+
+        source = self.course.format_path(self.course.source_directory, ".", self.assignment.name)
+        found = find_all_files(source, [*self.course.ignore, "*.ipynb"])
+        return {
+            Path(path).relative_to(source).as_posix(): Path(path).read_bytes()
+            for path in sorted(found)
+        }
+
+
+@contextlib.contextmanager
+def _one_connection(gradebook: Any) -> Iterator[None]:
+    """Let nbgrader's preprocessors share this gradebook, and commit once at the end.
+
+    Each of them opens the database anew and commits after every cell; with a file that is a
+    disk flush for each cell.
+    """
+    from nbgrader.preprocessors import latesubmissions, overwritecells, saveautogrades
+
+    session = gradebook.db
+
+    class Shared:
+        """Stands in for ``Gradebook`` inside the block."""
+
+        def __new__(cls, *_: Any, **__: Any) -> Any:
+            return _Unclosed(gradebook)
+
+    places = [overwritecells, saveautogrades, latesubmissions]
+    kept = [place.Gradebook for place in places]
+    commit = session.commit
+    session.registry().commit = session.registry().flush
+    for place in places:
+        place.Gradebook = Shared
+    try:
+        yield
+    except BaseException:
+        _restore(session, places, kept)
+        session.rollback()
+        raise
+    _restore(session, places, kept)
+    commit()
+
+
+def _restore(session: Any, places: list[Any], kept: list[Any]) -> None:
+    with contextlib.suppress(AttributeError):
+        del session.registry().commit
+    for place, original in zip(places, kept, strict=True):
+        place.Gradebook = original
+
+
+class _Unclosed:
+    """A gradebook whose ``with`` block does not close it."""
+
+    def __init__(self, gradebook: Any) -> None:
+        self._gradebook = gradebook
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gradebook, name)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def close(self) -> None:
+        """Closed by its owner."""

@@ -1,0 +1,104 @@
+"""Warm kernels for jupyter_client: nbclient, nbgrader, nbval and JupyterLab use them unchanged.
+
+Registered as ``syslab-warm``. A program takes it up without being changed when
+``JUPYTER_DEFAULT_PROVISIONER_NAME=syslab-warm`` is in its environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.provisioning import KernelProvisionerBase
+from traitlets import Any as AnyTrait
+from traitlets import Unicode
+
+from syslab.warm import service
+
+
+class WarmProvisioner(KernelProvisionerBase):
+    """Fork the kernel from a template instead of starting it."""
+
+    address = Unicode("", help="The template's address; empty: this process starts its own.")
+    policy = AnyTrait(None, allow_none=True, help="A sandbox Policy, or None.")
+    environment = AnyTrait(None, allow_none=True, help="All variables of the kernel, or None.")
+
+    kernel: service.Kernel | None = None
+    sockets: str = ""
+
+    @property
+    def has_process(self) -> bool:
+        return self.kernel is not None
+
+    async def poll(self) -> int | None:
+        return 0 if self.kernel is None else self.kernel.poll()
+
+    async def wait(self) -> int | None:
+        code = 0
+        while self.kernel is not None:
+            ended = self.kernel.poll()
+            if ended is not None:
+                code = ended
+                self.kernel.close()
+                self.kernel = None
+                break
+            await asyncio.sleep(0.005)
+        return code
+
+    async def send_signal(self, signum: int) -> None:
+        if self.kernel is not None:
+            self.kernel.signal(signum)
+
+    async def kill(self, restart: bool = False) -> None:
+        if self.kernel is not None:
+            self.kernel.signal(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:
+        await self.kill(restart)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        if self.kernel is not None:
+            self.kernel.close()
+            self.kernel = None
+        if self.sockets and not restart:
+            shutil.rmtree(self.sockets, ignore_errors=True)
+            self.sockets = ""
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Sockets in a folder of their own; no port is opened, no connection file is shared."""
+        manager = self.parent
+        if not self.sockets:
+            self.sockets = tempfile.mkdtemp(prefix="syslab-")
+        manager.transport = "ipc"
+        manager.ip = str(Path(self.sockets) / "k")
+        manager.cache_ports = False
+        for number, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), start=1):
+            setattr(manager, f"{name}_port", number)
+        self.connection_info = manager.get_connection_info()
+        return await super().pre_launch(cmd=[], **kwargs)
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+        address = self.address
+        if not address:
+            template = service.shared()
+            template.wait()
+            address = template.address
+        environment = kwargs.get("env") if self.environment is None else self.environment
+        self.kernel = service.fork(
+            address,
+            self.connection_info,
+            folder=kwargs.get("cwd") or os.getcwd(),
+            sockets=self.sockets,
+            environment=environment,
+            policy=self.policy,
+        )
+        return self.connection_info
+
+    def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:
+        """Nothing is stored in the kernel: no need to wait for it to leave by itself."""
+        return 0.5

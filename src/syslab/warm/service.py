@@ -1,0 +1,281 @@
+"""Start a warm template and ask it for kernels."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Imported before the first kernel: what the course's notebooks import, heaviest first.
+MODULES = (
+    "torch",
+    "torch._dynamo",  # torch imports it on the first call of a decorated operator, 2.5 s
+    "pandas",
+    "pyarrow.parquet",
+    "matplotlib.pyplot",
+    "scipy.stats",
+    "numba",
+    "ipywidgets",
+)
+# No pools before the fork: a fork keeps one thread of a process, the others' locks stay shut.
+_SINGLE = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+START_LIMIT_S = 120.0
+
+
+class WarmError(RuntimeError):
+    """A template or a kernel of it could not be had; the message says why and what to do."""
+
+
+@dataclass
+class Kernel:
+    """A forked kernel: its process, and the connection that keeps it alive."""
+
+    pid: int
+    connection: socket.socket
+    exit_code: int | None = None
+    _said: bytes = field(default=b"", repr=False)
+
+    def poll(self, wait_s: float = 0.0) -> int | None:
+        """The exit code once it has ended (negative: the signal), else None."""
+        if self.exit_code is None:
+            self.connection.settimeout(max(wait_s, 1e-6))
+            try:
+                part = self.connection.recv(4096)
+            except TimeoutError:
+                return None
+            except OSError:
+                part = b""
+            self._said += part
+            if b"\n" in self._said:
+                self.exit_code = int(json.loads(self._said.splitlines()[-1]).get("exit", 1))
+            elif not part:
+                self.exit_code = -signal.SIGKILL
+        return self.exit_code
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the kernel; without effect when it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """End the kernel and everything it started."""
+        self.connection.close()
+        self.exit_code = -signal.SIGKILL if self.exit_code is None else self.exit_code
+
+
+class Template:
+    """A warm template process. Use as a context manager, or share one with `shared`.
+
+    Parameters
+    ----------
+    modules
+        What it imports before the first kernel; one that is not there is left out.
+    environment
+        Variables of the template and, unless a kernel is given others, of its kernels.
+
+    Raises
+    ------
+    WarmError
+        Where there is no ``os.fork``, or the process ends before it is ready.
+    """
+
+    def __init__(
+        self, modules: Sequence[str] = MODULES, environment: Mapping[str, str] | None = None
+    ) -> None:
+        if not hasattr(os, "fork") or not hasattr(socket, "AF_UNIX"):
+            raise WarmError("warm kernels need os.fork: use Linux or macOS, or stock kernels")
+        self.folder = Path(tempfile.mkdtemp(prefix="syslab-warm-"))
+        self.address = str(self.folder / "template")
+        own = dict(os.environ if environment is None else environment)
+        own.update(dict.fromkeys(_SINGLE, "1"))
+        own["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+        own["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+        own["SYSLAB_WARM"] = "1"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen(256)
+            self._owner, theirs = socket.socketpair()
+            with theirs:
+                self.process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "syslab.warm.template",
+                        str(listener.fileno()),
+                        str(theirs.fileno()),
+                        *modules,
+                    ],
+                    cwd="/",
+                    env=own,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(listener.fileno(), theirs.fileno()),
+                    start_new_session=True,
+                )
+        self._maker = os.getpid()
+        self._ready = False
+        atexit.register(self.close)
+
+    def __enter__(self) -> Template:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wait(self) -> None:
+        """Wait until it has imported everything."""
+        if self._ready:
+            return
+        self._owner.settimeout(START_LIMIT_S)
+        try:
+            said = self._owner.recv(65536)
+        except TimeoutError:
+            said = b""
+        if not said:
+            code = self.process.poll()
+            self.close()
+            raise WarmError(
+                f"the warm template did not start (exit code {code}); "
+                "run `python -m syslab.warm.template` by hand to see why, or use stock kernels"
+            )
+        self._ready = True
+
+    def fork(
+        self,
+        connection: Mapping[str, Any],
+        *,
+        folder: str | Path,
+        sockets: str | Path,
+        environment: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        policy: Any = None,
+    ) -> Kernel:
+        """A kernel of the template, its sockets bound.
+
+        Parameters
+        ----------
+        connection
+            Jupyter's connection information (transport ``ipc``).
+        folder
+            Its working directory.
+        sockets
+            Where the connection's sockets and its file lie.
+        environment
+            All its variables; those of this process when not given.
+        threads
+            How many threads torch may use; by default all cores.
+        policy
+            A `syslab.warm.sandbox.Policy`, or None for a kernel with the caller's rights.
+
+        Raises
+        ------
+        WarmError
+            When the template is gone or the kernel cannot be set up.
+        """
+        self.wait()
+        return fork(
+            self.address,
+            connection,
+            folder=folder,
+            sockets=sockets,
+            environment=environment,
+            threads=threads,
+            policy=policy,
+        )
+
+    def close(self) -> None:
+        """End the template. Kernels that were forked go on until their connection is closed."""
+        if os.getpid() != self._maker:
+            return  # a fork of the owner must not end it
+        atexit.unregister(self.close)
+        self._owner.close()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def fork(
+    address: str,
+    connection: Mapping[str, Any],
+    *,
+    folder: str | Path,
+    sockets: str | Path,
+    environment: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    policy: Any = None,
+) -> Kernel:
+    """`Template.fork` for another process: `address` is the template's."""
+    key = connection.get("key", b"")
+    request = {
+        "connection": {**connection, "key": key.decode() if isinstance(key, bytes) else key},
+        "folder": str(folder),
+        "sockets": str(sockets),
+        "environment": dict(os.environ if environment is None else environment),
+        "threads": threads or len(os.sched_getaffinity(0) if _HAS_AFFINITY else (1,)),
+        "policy": None if policy is None else _plain(asdict(policy)),
+    }
+    link = socket.socket(socket.AF_UNIX)
+    try:
+        link.settimeout(START_LIMIT_S)
+        link.connect(address)
+        link.sendall(json.dumps(request).encode() + b"\n")
+        said = _line(link)
+    except OSError as error:
+        link.close()
+        raise WarmError(f"the warm template does not answer ({error}); start it again") from None
+    if "pid" not in said:
+        link.close()
+        raise WarmError(f"no kernel: {said.get('error', 'the template hung up')}")
+    return Kernel(int(said["pid"]), link)
+
+
+_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
+
+
+def _line(link: socket.socket) -> dict[str, Any]:
+    """One message; a second one in the same breath would be lost, so read byte by byte."""
+    text = b""
+    while not text.endswith(b"\n"):
+        part = link.recv(1)
+        if not part:
+            return {}
+        text += part
+    return json.loads(text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+_shared: Template | None = None
+
+
+def shared() -> Template:
+    """The one template of this process, started on first use and ended with the process."""
+    global _shared
+    if _shared is None or _shared._maker != os.getpid() or _shared.process.poll() is not None:
+        _shared = Template()
+    return _shared

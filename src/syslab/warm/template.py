@@ -1,0 +1,265 @@
+"""The warm process: imports the heavy libraries once, then forks a kernel for each request.
+
+Run by `syslab.warm.service` as ``python -m syslab.warm.template SOCKET_FD MODULE...``. It stays
+single-threaded and never runs a cell, so that a fork is safe and starts clean.
+
+Each connection is one kernel. The client sends one line of JSON::
+
+    {"connection": {...}, "folder": "...", "sockets": "...", "environment": {...},
+     "threads": 2, "policy": null}
+
+and gets ``{"pid": 123}`` when the kernel's sockets are bound, then ``{"exit": 0}`` when it has
+ended (negative: the signal that ended it), or ``{"error": "..."}``. A client that hangs up, or
+dies, takes its kernel with it.
+
+Two processes stand between: a *watcher*, which holds the connection and unshares the namespaces,
+and the kernel, which is process 1 of its own process namespace when it is sandboxed: whatever it
+leaves behind ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+READY = b'{"ready": true}\n'
+# What an IPython kernel imports on its way up, so that a fork need not.
+KERNEL_MODULES = (
+    "IPython.core.completer",
+    "comm",
+    "ipykernel.datapub",
+    "ipykernel.debugger",
+    "ipykernel.eventloops",
+    "ipykernel.ipkernel",
+    "ipykernel.kernelapp",
+    "ipykernel.zmqshell",
+)
+MAX_REQUEST_BYTES = 1 << 20
+
+
+def main(arguments: list[str]) -> int:
+    """Import, say that it is ready, and serve until the listening socket's owner is gone."""
+    listener = socket.socket(fileno=int(arguments[0]))
+    owner = int(arguments[1])
+    missing = warm_up(arguments[2:])
+    gc.collect()
+    gc.freeze()  # a child's collector leaves the template's objects alone, and their pages shared
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # watchers are nobody's zombies
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked for the kernels
+    os.write(owner, json.dumps({"ready": True, "missing": missing}).encode() + b"\n")
+    while True:
+        readable, _, _ = select.select([listener, owner], [], [])
+        if owner in readable:  # the service has closed its end: nobody will ask again
+            return 0
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            os.close(owner)
+            _watch(connection)
+        connection.close()
+
+
+def warm_up(modules: list[str]) -> list[str]:
+    """Import `modules` and what a kernel needs, draw one picture; return what is not there."""
+    # `-m` put the working folder there; a kernel puts its own.
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", os.getcwd())]
+    missing = []
+    for name in (*KERNEL_MODULES, *modules):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
+    if "matplotlib" in sys.modules:
+        _draw()
+    return missing
+
+
+def _draw() -> None:
+    """Load fonts and the text layout, on a canvas of its own."""
+    import io
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.loglog([1, 10], [1, 10], label="warm")
+    axes.set_xlabel("warm")
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(io.BytesIO())
+
+
+# ------------------------------------------------------------------------------- the watcher
+
+
+def _watch(connection: socket.socket) -> NoReturn:
+    """Fork the kernel and tell the client how it ends; end it when the client is gone."""
+    status = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        request = _receive(connection)
+        if request is not None:
+            status = _run(connection, request)
+    except BaseException as error:
+        _send(connection, {"error": f"{type(error).__name__}: {error}"})
+    finally:
+        os._exit(status)
+
+
+def _run(connection: socket.socket, request: dict[str, Any]) -> int:
+    policy = _policy(request.get("policy"))
+    if policy is not None:
+        from syslab.warm import sandbox
+
+        sandbox.isolate()
+    bound, report = os.pipe()
+    kernel = os.fork()
+    if kernel == 0:
+        os.close(bound)
+        connection.close()
+        _become_kernel(request, policy, report)
+    os.close(report)
+    with os.fdopen(bound, "rb") as pipe:
+        said = pipe.readline()
+    if said:
+        _send(connection, {"error": json.loads(said)["error"]} if said != READY else _pid(kernel))
+    _end_when_alone(connection, kernel)
+    _, status = os.waitpid(kernel, 0)
+    code = os.waitstatus_to_exitcode(status)
+    _send(connection, {"exit": code} if said else {"error": f"the kernel ended with {code}"})
+    return 0
+
+
+def _pid(kernel: int) -> dict[str, int]:
+    return {"pid": kernel}
+
+
+def _end_when_alone(connection: socket.socket, kernel: int) -> None:
+    """Return when the kernel has ended; kill it when the client hangs up before."""
+    ended = os.pidfd_open(kernel) if hasattr(os, "pidfd_open") else -1
+    watched = [connection] + ([ended] if ended >= 0 else [])
+    while True:
+        readable, _, _ = select.select(watched, [], [], None if ended >= 0 else 0.05)
+        if ended < 0 and os.waitid(os.P_PID, kernel, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        if connection in readable and not _alive(connection):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(kernel, signal.SIGKILL)
+            return
+        if ended in readable:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(kernel, signal.SIGKILL)  # what it left in its process group
+            return
+
+
+def _alive(connection: socket.socket) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(connection.recv(1))
+    return False
+
+
+def _policy(fields: dict[str, Any] | None) -> Any:
+    if fields is None:
+        return None
+    from syslab.warm import sandbox
+
+    given = dict(fields)
+    given["limits"] = sandbox.Limits(**given["limits"])
+    given["readable"] = tuple(Path(p) for p in given["readable"])
+    given["scratch"], given["sockets"] = Path(given["scratch"]), Path(given["sockets"])
+    return sandbox.Policy(**given)
+
+
+def _receive(connection: socket.socket) -> dict[str, Any] | None:
+    text = b""
+    while not text.endswith(b"\n"):
+        part = connection.recv(65536)
+        if not part or len(text) > MAX_REQUEST_BYTES:
+            return None
+        text += part
+    return json.loads(text)
+
+
+def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):
+        connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+# -------------------------------------------------------------------------------- the kernel
+
+
+def _become_kernel(request: dict[str, Any], policy: Any, report: int) -> NoReturn:
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(nothing, standard)
+        os.chdir(request["folder"])
+        if policy is not None:
+            from syslab.warm import sandbox
+
+            sandbox.confine(policy, keep=(report,))
+        _own_randomness(int(request["threads"]))
+        app = _initialised(request)
+        os.write(report, READY)
+        os.close(report)
+        report = -1
+        app.start()
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 0
+    except BaseException as error:
+        if report >= 0:
+            said = {"error": f"{type(error).__name__}: {error}"}
+            os.write(report, json.dumps(said).encode() + b"\n")
+    finally:
+        os._exit(status)
+
+
+def _own_randomness(threads: int) -> None:
+    """Numbers of its own in every fork, as in a kernel that was started; and its threads."""
+    for name in ("numpy", "torch"):
+        module = sys.modules.get(name)
+        if module is not None and name == "numpy":
+            module.random.seed()
+        elif module is not None:
+            module.seed()
+            module.set_num_threads(threads)
+
+
+def _initialised(request: dict[str, Any]) -> Any:
+    """An IPython kernel application, its sockets bound."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    file = Path(request["sockets"]) / "connection.json"
+    file.write_text(json.dumps(request["connection"]), encoding="utf-8")
+    IPKernelApp.log_connection_info = lambda self: None
+    sys.argv = ["ipykernel_launcher.py", "-f", str(file)]
+    app = IPKernelApp.instance()
+    app.initialize(
+        [
+            "-f",
+            str(file),
+            "--HistoryManager.enabled=False",
+            "--IPKernelApp.log_level=ERROR",
+        ]
+    )
+    return app
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
