@@ -6,7 +6,7 @@
 `restore`    nbgrader preprocessor: deleted, renamed and relabelled cells come back
 `feedback`   nbgrader preprocessor: reasons reach the learner, hidden tests do not
 `selfgrade`  a learner's own work with the hidden tests
-`classroom`  collect, autograde, feedback for a class
+`batch`      a class: intake, execute (engines), spool, record; feedback_pages after it
 `demo`       the demonstration submission in autograded/
 `commands`   the command line of these
 """

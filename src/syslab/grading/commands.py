@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from syslab.course import assignments, learner_commands, manifest, paths, progress
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
+from syslab.grading import class_command
 
 DIFFERS = 1
 
@@ -18,12 +18,12 @@ DIFFERS = 1
 def add_grade_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "With --mine: grade your own work with the hidden checks, in a temporary course. Without: "
-        "collect, autograde and return feedback for a class. Submissions run with your rights on "
-        "this machine; grade strangers' code only where that does no harm."
+        "collect, run and record what a class handed in, each submission in a sandbox, and return "
+        "feedback."
     )
     parser.add_argument("assignment", nargs="?", help="for example arch-02; else the one started")
     parser.add_argument("--mine", action="store_true", help="grade work/<assignment> only")
-    parser.add_argument("--student", default="*", help="one student of the class (default: all)")
+    class_command.add_arguments(parser)
 
 
 def run_grade(args: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def run_grade(args: argparse.Namespace) -> int:
             "name the assignment to grade for a class.",
             "For your own work: `syslab grade --mine`.",
         )
-    return _grade_class(assignments.find(args.assignment), args.student)
+    return class_command.run(assignments.find(args.assignment), args)
 
 
 def _grade_mine(assignment: Assignment) -> int:
@@ -63,31 +63,6 @@ def _grade_mine(assignment: Assignment) -> int:
         {s.grade_id: s.points for s in graded.scores},
     )
     return 0
-
-
-def _grade_class(assignment: Assignment, student: str) -> int:
-    from syslab.grading import classroom
-
-    rows = classroom.grade(assignment, student)
-    if not rows:
-        raise CourseError(
-            f"nothing was handed in for {assignment.name}"
-            + ("." if student == "*" else f" by '{student}'."),
-            f"Submissions arrive through `syslab submit {assignment.name}` or JupyterLab.",
-        )
-    width = max(len("student"), *(len(row.student) for row in rows))
-    print(f"  {'student':<{width}}  {'points':>14}  handed in (UTC)")
-    for row in rows:
-        points = f"{row.points:g} of {row.max_points:g}"
-        when = f"{row.submitted:%Y-%m-%d %H:%M:%S}" if row.submitted else "-"
-        waits = "  awaiting a human" if row.needs_human else ""
-        print(f"  {row.student:<{width}}  {points:>14}  {when}{waits}")
-        if row.problem:
-            print(f"  {'':<{width}}  {row.problem}")
-    failed = [row.student for row in rows if row.problem]
-    if failed:
-        print(f"Not graded: {', '.join(failed)}.", file=sys.stderr)
-    return DIFFERS if failed else 0
 
 
 # ------------------------------------------------------------------------------------ release

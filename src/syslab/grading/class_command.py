@@ -1,0 +1,171 @@
+"""``syslab grade ASSIGNMENT``: grade a class, and say what happened while it happens."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from syslab.course.assignments import Assignment
+from syslab.course.errors import CourseError
+
+DIFFERS = 1
+ENGINES = ("local", "ray")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of grading a class."""
+    parser.add_argument("--student", default="*", help="one student of the class (default: all)")
+    parser.add_argument("--workers", type=int, metavar="N", help="submissions at a time")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local", help="where they run (default: here)"
+    )
+    parser.add_argument("--address", default="", help="of a Ray cluster; default: the one here")
+    parser.add_argument(
+        "--resume", action="store_true", help="finish a run that was interrupted; collect nothing"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="run again what was graded and did not change"
+    )
+    parser.add_argument(
+        "--regrade",
+        action="store_true",
+        help="after the assignment was corrected: run all again and show whose points change",
+    )
+    parser.add_argument("--no-feedback", action="store_true", help="leave feedback pages for later")
+    parser.add_argument(
+        "--no-sandbox",
+        action="store_true",
+        help="run submissions with your own rights; only for code that you trust",
+    )
+
+
+def run(assignment: Assignment, args: argparse.Namespace) -> int:
+    """Grade the class, print one line for each student, return the exit status."""
+    from syslab.grading import batch, feedback_pages
+
+    _refuse_contradictions(args)
+    if args.no_sandbox:
+        print("without a sandbox: submissions run with your rights", file=sys.stderr)
+    options = batch.Options(
+        student=args.student,
+        force=args.force or args.regrade,
+        resume=args.resume,
+        sandboxed=not args.no_sandbox,
+    )
+    before = _snapshot(assignment) if args.regrade else None
+    watch = _Watch()
+    try:
+        rows = batch.grade(assignment, _engine(args), options, watch.row, watch.planned)
+    except KeyboardInterrupt:
+        watch.close()
+        raise CourseError(
+            "interrupted: what was graded is in the gradebook.",
+            f"Finish with `syslab grade {assignment.name} --resume`.",
+        ) from None
+    finally:
+        watch.close()
+    if not rows:
+        raise CourseError(
+            f"nothing was handed in for {assignment.name}"
+            + ("." if args.student == "*" else f" by '{args.student}'."),
+            f"Submissions arrive through `syslab submit {assignment.name}` or JupyterLab.",
+        )
+    if not args.no_feedback:
+        feedback_pages.make(assignment, rows)
+    _print_rows(rows)
+    if before is not None:
+        _print_changes(assignment, before)
+    return DIFFERS if any(row.state in ("refused", "failed") for row in rows) else 0
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    if args.resume and (args.force or args.regrade):
+        raise CourseError(
+            "--resume finishes what a run began and runs nothing twice.",
+            "Resume first, then run it again with --force or --regrade.",
+        )
+    if args.resume and args.student != "*":
+        raise CourseError(
+            "--resume finishes the whole run that was interrupted.", "Leave --student out."
+        )
+    if args.address and args.engine != "ray":
+        raise CourseError("--address names a Ray cluster.", "Add `--engine ray`.")
+
+
+def _engine(args: argparse.Namespace) -> Callable[[], Any]:
+    def make() -> Any:
+        if args.engine == "ray":
+            from syslab.grading import on_ray
+
+            return on_ray.Ray(address=args.address or None, workers=args.workers)
+        from syslab.grading import engines
+
+        return engines.Local(args.workers)
+
+    return make
+
+
+class _Watch:
+    """The progress bar, and a line above it for each submission a person should know about."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def planned(self, count: int) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=count, unit="submission", disable=None, file=sys.stderr)
+
+    def row(self, row: Any) -> None:
+        self._bar.update()
+        if row.state in ("refused", "failed"):
+            said = row.verdicts[0]
+            self._bar.write(f"  {row.student}: {said.code}: {said.message}", file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _print_rows(rows: list[Any]) -> None:
+    width = max(len("student"), *(len(row.student) for row in rows))
+    print(f"  {'student':<{width}}  {'points':>14}  handed in (UTC)")
+    for row in rows:
+        points = f"{row.points:g} of {row.max_points:g}"
+        when = f"{row.submitted:%Y-%m-%d %H:%M:%S}" if row.submitted else "-"
+        tail = "  awaiting a human" if row.needs_human else ""
+        tail += "  unchanged" if row.state == "unchanged" else ""
+        print(f"  {row.student:<{width}}  {points:>14}  {when}{tail}")
+        for verdict in row.verdicts:
+            print(f"  {'':<{width}}  {verdict.code}: {verdict.message}")
+    states = Counter(row.state for row in rows)
+    flagged = sum(row.flagged for row in rows)
+    parts = [f"{count} {state}" for state, count in sorted(states.items())]
+    if flagged:
+        parts.append(f"{flagged} to look at before their points are returned")
+    print(f"\n{len(rows)} submissions: {', '.join(parts)}.")
+    failed = [row.student for row in rows if row.state in ("refused", "failed")]
+    if failed:
+        print(f"Not graded: {', '.join(failed)}.", file=sys.stderr)
+
+
+def _snapshot(assignment: Assignment) -> Any:
+    from syslab.grading import book, regrade
+
+    with book.reading(assignment.root) as session:
+        taken = regrade.snapshot(session, assignment.name)
+    kept = regrade.save(taken, assignment.root)
+    print(f"scores before: {assignment.shown(kept)}")
+    return taken
+
+
+def _print_changes(assignment: Assignment, before: Any) -> None:
+    from syslab.grading import book, regrade
+
+    with book.reading(assignment.root) as session:
+        after = regrade.snapshot(session, assignment.name)
+    print()
+    print(regrade.to_text(regrade.diff(before, after)))
