@@ -12,6 +12,8 @@ LAB_OPTIONS := $(if $(PORT),--port $(PORT)) $(if $(filter none,$(BROWSER)),--no-
 # A run that leaves no record, so that stored pages show a learner who has just begun.
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 UNRECORDED := SYSLAB_NO_PROGRESS=1 SYSLAB_STATE=$$(mktemp -d)
+# Kernels forked from a process that has imported torch and the like, one such process per worker.
+WARM := JUPYTER_DEFAULT_PROVISIONER_NAME=syslab-warm
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test check env-lab env-test docs release lock bench clean
@@ -30,7 +32,7 @@ lab: env-lab
 	@$(VENV)/syslab lab $(LAB_OPTIONS)
 
 test: check
-	$(UNRECORDED) $(VENV)/pytest -n $(WORKERS) --dist loadfile $(NBVAL) $(NOTEBOOK_FOLDERS)
+	$(UNRECORDED) $(WARM) $(VENV)/pytest -n $(WORKERS) --dist loadfile $(NBVAL) $(NOTEBOOK_FOLDERS)
 	$(VENV)/pytest -n $(WORKERS) --dist loadgroup $(ARGS) tests
 
 check: env-test

@@ -62,6 +62,7 @@ def needs_program():
 def _own_state(tmp_path_factory, monkeypatch):
     """Keep local state (progress, caches) of every test away from the learner's own."""
     monkeypatch.setenv("SYSLAB_STATE", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("SYSLAB_WARM", "off")  # no template may outlive its test
     monkeypatch.delenv("SYSLAB_ROOT", raising=False)
 
 

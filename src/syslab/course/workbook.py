@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 import json
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -447,6 +448,7 @@ def execute(notebook: Any, folder: Path, assignment: Assignment) -> Any:
             cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
         notebook,
+        km=_warm_manager(assignment),
         timeout=CELL_TIMEOUT_S,
         interrupt_on_timeout=True,
         error_on_timeout={
@@ -479,6 +481,23 @@ def execute(notebook: Any, folder: Path, assignment: Assignment) -> Any:
             "see which cell does it.",
         ) from None
     return notebook
+
+
+def _warm_manager(assignment: Assignment) -> Any:
+    """A manager of kernels forked from a resident template; None where there is no such thing.
+
+    The first check starts the template and is no faster for it; those of the next twenty minutes
+    find it. ``SYSLAB_WARM=off`` in the environment asks for kernels started afresh.
+    """
+    if os.environ.get("SYSLAB_WARM", "").lower() in ("off", "0", "no"):
+        return None
+    from syslab.warm import provisioner, service
+
+    try:
+        address = service.resident(paths.state_dir(assignment.root))
+    except (service.WarmError, OSError):
+        return None
+    return provisioner.manager(address, kernel_name=COURSE_KERNEL)
 
 
 def _last_run(notebook: Any) -> str:

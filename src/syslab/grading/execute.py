@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jupyter_client import AsyncKernelClient, AsyncKernelManager
+from jupyter_client import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbgrader.preprocessors import Execute
 
-from syslab.warm import service
+from syslab.warm import provisioner, service
 from syslab.warm.provisioner import WarmProvisioner
 
 GRACE_S = 5.0  # for a cell that was interrupted to let go
@@ -186,23 +186,6 @@ def _policy(job: Job, folder: Path, sockets: Path) -> Any:
 _ENFORCED = ("memory_bytes", "cpu_s", "processes", "file_bytes", "disk_bytes")
 
 
-class _Client(AsyncKernelClient):
-    """Ready as soon as the kernel answers: its sockets are bound before we connect."""
-
-    async def wait_for_ready(self, timeout: float | None = None) -> None:
-        asked = self.kernel_info()
-        while True:
-            reply = await self.shell_channel.get_msg(timeout=timeout)
-            if reply["parent_header"].get("msg_id") == asked:
-                break
-        self._handle_kernel_info_reply(reply)
-        while True:
-            said = await self.iopub_channel.get_msg(timeout=timeout)
-            ours = said["parent_header"].get("msg_id") == asked
-            if ours and said["content"].get("execution_state") == "idle":
-                return
-
-
 class _Runner(Execute):
     """nbgrader's Execute on a warm kernel, with an end to everything."""
 
@@ -239,20 +222,16 @@ class _Runner(Execute):
             timer.cancel()
 
     def create_kernel_manager(self) -> AsyncKernelManager:
-        manager = AsyncKernelManager(kernel_name=self.kernel_name, config=self.config)
-        manager.client_factory = _Client
-        self._warm = WarmProvisioner(
-            kernel_id=self.job.student,
-            kernel_spec=manager.kernel_spec,
-            parent=manager,
-            address=self.address,
+        self.km = provisioner.manager(
+            self.address,
+            kernel_name=self.kernel_name,
+            config=self.config,
             environment=environment(self.job, self.folder),
             policy=_policy(self.job, self.folder, self.sockets) if self.job.sandboxed else None,
+            sockets=self.sockets,
         )
-        self._warm.sockets = str(self.sockets)
-        manager.provisioner = self._warm
-        self.km = manager
-        return manager
+        self._warm = self.km.provisioner
+        return self.km
 
     # -- around each cell ----------------------------------------------------------------------
 

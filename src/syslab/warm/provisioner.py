@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.provisioning import KernelProvisionerBase
 from traitlets import Any as AnyTrait
 from traitlets import Unicode
@@ -102,3 +103,47 @@ class WarmProvisioner(KernelProvisionerBase):
     def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:
         """Nothing is stored in the kernel: no need to wait for it to leave by itself."""
         return 0.5
+
+
+def manager(
+    address: str, *, kernel_name: str = "python3", config: Any = None, **options: Any
+) -> AsyncKernelManager:
+    """A kernel manager whose kernel is forked from the template at `address`.
+
+    Parameters
+    ----------
+    address
+        From `service.Template.address` or `service.resident`.
+    kernel_name
+        The kernel spec it goes by.
+    config
+        Traitlets configuration.
+    **options
+        Traits of `WarmProvisioner`: ``policy``, ``environment``; and ``sockets``.
+    """
+    made = AsyncKernelManager(kernel_name=kernel_name, config=config)
+    made.client_factory = _Client
+    sockets = str(options.pop("sockets", ""))
+    warm = WarmProvisioner(
+        kernel_id="", kernel_spec=made.kernel_spec, parent=made, address=address, **options
+    )
+    warm.sockets = sockets
+    made.provisioner = warm
+    return made
+
+
+class _Client(AsyncKernelClient):
+    """Ready as soon as the kernel answers: its sockets are bound before we connect."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        asked = self.kernel_info()
+        while True:
+            reply = await self.shell_channel.get_msg(timeout=timeout)
+            if reply["parent_header"].get("msg_id") == asked:
+                break
+        self._handle_kernel_info_reply(reply)
+        while True:
+            said = await self.iopub_channel.get_msg(timeout=timeout)
+            ours = said["parent_header"].get("msg_id") == asked
+            if ours and said["content"].get("execution_state") == "idle":
+                return

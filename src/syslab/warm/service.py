@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -36,6 +38,8 @@ _SINGLE = (
     "NUMEXPR_NUM_THREADS",
 )
 START_LIMIT_S = 120.0
+_AVAILABLE = hasattr(os, "fork") and hasattr(socket, "AF_UNIX")
+_NO_FORK = "warm kernels need os.fork: use Linux or macOS, or stock kernels"
 
 
 class WarmError(RuntimeError):
@@ -99,38 +103,16 @@ class Template:
     def __init__(
         self, modules: Sequence[str] = MODULES, environment: Mapping[str, str] | None = None
     ) -> None:
-        if not hasattr(os, "fork") or not hasattr(socket, "AF_UNIX"):
-            raise WarmError("warm kernels need os.fork: use Linux or macOS, or stock kernels")
-        self.folder = Path(tempfile.mkdtemp(prefix="syslab-warm-"))
-        self.address = str(self.folder / "template")
+        if not _AVAILABLE:
+            raise WarmError(_NO_FORK)
         own = dict(os.environ if environment is None else environment)
-        own.update(dict.fromkeys(_SINGLE, "1"))
-        own["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-        own["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-        own["SYSLAB_WARM"] = "1"
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.address)
-            listener.listen(256)
-            self._owner, theirs = socket.socketpair()
-            with theirs:
-                self.process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "syslab.warm.template",
-                        str(listener.fileno()),
-                        str(theirs.fileno()),
-                        *modules,
-                    ],
-                    cwd="/",
-                    env=own,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=(listener.fileno(), theirs.fileno()),
-                    start_new_session=True,
-                )
+        self.folder, self.address = _new_address()
+        theirs, self._owner = os.pipe()
+        try:
+            self.process, self._starting = _start(self.address, modules, own, theirs, idle_s=0)
+        finally:
+            os.close(theirs)
         self._maker = os.getpid()
-        self._ready = False
         atexit.register(self.close)
 
     def __enter__(self) -> Template:
@@ -141,21 +123,13 @@ class Template:
 
     def wait(self) -> None:
         """Wait until it has imported everything."""
-        if self._ready:
+        if self._starting < 0:
             return
-        self._owner.settimeout(START_LIMIT_S)
-        try:
-            said = self._owner.recv(65536)
-        except TimeoutError:
-            said = b""
-        if not said:
+        starting, self._starting = self._starting, -1
+        if not _became_ready(starting):
             code = self.process.poll()
             self.close()
-            raise WarmError(
-                f"the warm template did not start (exit code {code}); "
-                "run `python -m syslab.warm.template` by hand to see why, or use stock kernels"
-            )
-        self._ready = True
+            raise WarmError(_NOT_STARTED.format(code=code))
 
     def fork(
         self,
@@ -205,12 +179,96 @@ class Template:
         if os.getpid() != self._maker:
             return  # a fork of the owner must not end it
         atexit.unregister(self.close)
-        self._owner.close()
+        os.close(self._owner)
+        if self._starting >= 0:
+            os.close(self._starting)
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_NOT_STARTED = (
+    "the warm template did not start (exit code {code}); run `python -m syslab.warm.template` by "
+    "hand to see why, or use stock kernels"
+)
+
+
+def _new_address() -> tuple[Path, str]:
+    """A folder that only this user may enter, and the template's socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix="syslab-warm-"))
+    return folder, str(folder / "template")
+
+
+def _start(
+    address: str, modules: Sequence[str], environment: Mapping[str, str], owner: int, idle_s: float
+) -> tuple[subprocess.Popen, int]:
+    """The template's process, and the pipe on which it says that it is ready."""
+    own = {
+        **environment,
+        **dict.fromkeys(_SINGLE, "1"),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    starting, ready = os.pipe()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(256)
+        numbers = (listener.fileno(), ready, owner)
+        command = [sys.executable, "-m", "syslab.warm.template", *map(str, numbers), f"{idle_s}"]
+        try:
+            process = subprocess.Popen(
+                [*command, *modules],
+                cwd="/",
+                env=own,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[number for number in numbers if number >= 0],
+                start_new_session=True,
+            )
+        finally:
+            os.close(ready)
+    return process, starting
+
+
+def _became_ready(starting: int) -> bool:
+    """Wait for the template's word on the pipe, and close it."""
+    try:
+        readable, _, _ = select.select([starting], [], [], START_LIMIT_S)
+        return bool(readable and os.read(starting, 65536))
+    finally:
+        os.close(starting)
+
+
+def resident(folder: Path, modules: Sequence[str] = MODULES, idle_s: float = 1200.0) -> str:
+    """The address of a template that outlives this process: found, or started now.
+
+    It is noted in `folder` and ends by itself when nobody asked for a kernel for `idle_s` seconds.
+
+    Raises
+    ------
+    WarmError
+        As `Template` does.
+    """
+    if not _AVAILABLE:
+        raise WarmError(_NO_FORK)
+    from syslab import saved
+
+    python = hashlib.sha256(sys.executable.encode()).hexdigest()[:12]
+    note = folder / f"warm-{python}"
+    with contextlib.suppress(OSError):
+        address = note.read_text(encoding="utf-8").strip()
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address)
+        return address
+    place, address = _new_address()
+    process, starting = _start(address, modules, os.environ, owner=-1, idle_s=idle_s)
+    if not _became_ready(starting):
+        shutil.rmtree(place, ignore_errors=True)
+        raise WarmError(_NOT_STARTED.format(code=process.poll()))
+    saved.write_whole(note, address)
+    return address
 
 
 def fork(

@@ -1,6 +1,8 @@
 """The warm process: imports the heavy libraries once, then forks a kernel for each request.
 
-Run by `syslab.warm.service` as ``python -m syslab.warm.template SOCKET_FD MODULE...``. It stays
+Run by `syslab.warm.service` as ``python -m syslab.warm.template LISTENER READY OWNER IDLE_S
+MODULE...``: descriptors of the listening socket, of the pipe that is told when it is ready, and of
+the one whose closing ends it (-1: none, then IDLE_S seconds without a request do). It stays
 single-threaded and never runs a cell, so that a fork is safe and starts clean.
 
 Each connection is one kernel. The client sends one line of JSON::
@@ -49,21 +51,25 @@ MAX_REQUEST_BYTES = 1 << 20
 def main(arguments: list[str]) -> int:
     """Import, say that it is ready, and serve until the listening socket's owner is gone."""
     listener = socket.socket(fileno=int(arguments[0]))
-    owner = int(arguments[1])
-    missing = warm_up(arguments[2:])
+    ready, owner = int(arguments[1]), int(arguments[2])
+    idle_s = float(arguments[3])
+    missing = warm_up(arguments[4:])
     gc.collect()
     gc.freeze()  # a child's collector leaves the template's objects alone, and their pages shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # watchers are nobody's zombies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked for the kernels
-    os.write(owner, json.dumps({"ready": True, "missing": missing}).encode() + b"\n")
+    os.write(ready, json.dumps({"ready": True, "missing": missing}).encode() + b"\n")
+    os.close(ready)
+    watched = [listener] + ([owner] if owner >= 0 else [])
     while True:
-        readable, _, _ = select.select([listener, owner], [], [])
-        if owner in readable:  # the service has closed its end: nobody will ask again
+        readable, _, _ = select.select(watched, [], [], idle_s or None)
+        if not readable or owner in readable:  # nobody asks any more
             return 0
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            os.close(owner)
+            if owner >= 0:
+                os.close(owner)
             _watch(connection)
         connection.close()
 
