@@ -74,7 +74,8 @@ def run(assignment: Assignment, args: argparse.Namespace) -> int:
             f"Submissions arrive through `syslab submit {assignment.name}` or JupyterLab.",
         )
     if not args.no_feedback:
-        feedback_pages.make(assignment, rows)
+        for problem in feedback_pages.make(assignment, rows, args.workers):
+            print(f"no feedback page for {problem}", file=sys.stderr)
     _print_rows(rows)
     if before is not None:
         _print_changes(assignment, before)
