@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from syslab.grading import marking
+
 ROOT = Path(__file__).resolve().parent
 EXCHANGE = ROOT / "exchange"
 WORK = ROOT / "work"
@@ -50,7 +52,9 @@ c = get_config()
 
 c.CourseDirectory.course_id = "principal-ai-systems"
 c.CourseDirectory.root = str(ROOT)
-c.CourseDirectory.db_url = f"sqlite:///{ROOT / 'gradebook.db'}"
+c.CourseDirectory.db_url = (
+    os.environ.get("SYSLAB_GRADEBOOK_URL") or f"sqlite:///{ROOT / 'gradebook.db'}"
+)
 # The demonstration in autograded/ is in no gradebook: feedback for all students would stop there.
 c.CourseDirectory.student_id_exclude = "demo-typical"
 # Author's files that stay in source/: rubrics, comment banks, the list of helper files, and the
@@ -98,9 +102,17 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
+# Lateness costs what the table [late] of course.toml says; nothing without it.
+c.AssignLatePenalties.plugin_class = "syslab.grading.late.LatePolicy"
+
 # The reasons reach the learner, the hidden tests do not.
 c.GenerateFeedback.preprocessors = [
+    "syslab.grading.late.RefreshLatePenalty",
     "nbgrader.preprocessors.GetGrades",
     "syslab.grading.feedback.HideHiddenTests",
+    "syslab.grading.feedback_summary.Summarise",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+
+# Formgrader shows the rubric of source/<assignment>/rubric.toml beside every hand-marked cell.
+marking.configure(c)

@@ -192,6 +192,10 @@ class Lab:
         listed.reload()
         return listed
 
+    def formgrader(self) -> "Formgrader":
+        """Open nbgrader's page for instructors."""
+        return Formgrader(self)
+
     def shoot(self, name: str) -> Path:
         """Take a screenshot, numbered in order."""
         self._shot += 1
@@ -217,6 +221,47 @@ class Assignments:
         """The row of an assignment under `released`, `fetched` or `submitted`."""
         rows = self.panel.locator(f"#{part}_assignments_list > .list_item")
         return rows.filter(has_text=name).first
+
+
+class Formgrader:
+    """nbgrader's page for instructors, inside JupyterLab."""
+
+    def __init__(self, lab) -> None:
+        self.lab = lab
+        lab.menu("Nbgrader", "Formgrader")
+        self.frame = lab.front.frame_locator("iframe[src*=formgrader]")
+        self._table_is_there()
+
+    def _table_is_there(self) -> None:
+        self.frame.locator(".dataTables_wrapper, .dt-container").first.wait_for()
+
+    def cell(self, column: str):
+        return self.frame.locator(f"#main-table td.{column}").first
+
+    def press(self, column: str) -> str:
+        """Press the one icon of a column, answer the dialogue, return what it said."""
+        self.cell(column).locator("a").click()
+        dialogue = self.frame.locator(".modal.in")
+        dialogue.locator(".modal-title").wait_for()
+        self.lab.shoot(column)
+        said = dialogue.inner_text()
+        assert dialogue.locator(".modal-title").inner_text() == "Success", said
+        dialogue.get_by_role("button", name="OK").click()
+        self.frame.locator(".modal").wait_for(state="detached")
+        return said
+
+    def follow(self, *names: str) -> None:
+        """Follow links, one page after another."""
+        for name in names:
+            self.frame.locator("body").evaluate("body => { body.dataset.left = 'yes'; }")
+            self.frame.get_by_role("link", name=name, exact=True).first.click()
+            self.frame.locator("body:not([data-left])").wait_for()
+
+    def submissions(self) -> None:
+        """Follow the number of submissions to the page that lists them."""
+        self.cell("num-submissions").locator("a").click()
+        self.cell("autograde").wait_for()
+        self._table_is_there()
 
 
 @pytest.fixture(scope="module")

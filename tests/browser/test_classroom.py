@@ -27,40 +27,6 @@ LARGEST_LEAF = """def drill(tree):
 """
 
 
-class Formgrader:
-    """nbgrader's page for instructors, inside JupyterLab."""
-
-    def __init__(self, lab) -> None:
-        self.lab = lab
-        lab.menu("Nbgrader", "Formgrader")
-        self.frame = lab.front.frame_locator("iframe[src*=formgrader]")
-        self._table_is_there()
-
-    def _table_is_there(self) -> None:
-        self.frame.locator(".dataTables_wrapper, .dt-container").first.wait_for()
-
-    def cell(self, column: str):
-        return self.frame.locator(f"#main-table td.{column}").first
-
-    def press(self, column: str) -> str:
-        """Press the one icon of a column, answer the dialogue, return what it said."""
-        self.cell(column).locator("a").click()
-        dialogue = self.frame.locator(".modal.in")
-        dialogue.locator(".modal-title").wait_for()
-        self.lab.shoot(column)
-        said = dialogue.inner_text()
-        assert dialogue.locator(".modal-title").inner_text() == "Success", said
-        dialogue.get_by_role("button", name="OK").click()
-        self.frame.locator(".modal").wait_for(state="detached")
-        return said
-
-    def submissions(self) -> None:
-        """Follow the number of submissions to the page that lists them."""
-        self.cell("num-submissions").locator("a").click()
-        self.cell("autograde").wait_for()
-        self._table_is_there()
-
-
 def folder_bytes(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -89,7 +55,7 @@ def test_once_round(jupyterlab, course_copy):
 
     # The instructor generates and releases.
     lab.visit("START.ipynb")
-    formgrader = Formgrader(lab)
+    formgrader = lab.formgrader()
     lab.shoot("formgrader")
     assert formgrader.frame.locator(".alert").count() == 0, "nothing to warn of on a fresh clone"
     formgrader.press("assign")
@@ -127,7 +93,7 @@ def test_once_round(jupyterlab, course_copy):
     assert len(list(inbound.glob(f"*+{NAME}+*"))) == 2
 
     # The instructor collects, grades and returns; the later submission counts.
-    formgrader = Formgrader(lab)
+    formgrader = lab.formgrader()
     formgrader.press("collect")
     formgrader.submissions()
     formgrader.press("autograde")
