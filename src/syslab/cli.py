@@ -45,6 +45,7 @@ def _of(module: str, name: str, help: str) -> Command:
 
 _LEARNER = "syslab.course.learner_commands"
 _GRADING = "syslab.grading.commands"
+_REPORTS = "syslab.grading.reports_commands"
 
 COMMANDS: dict[str, Command] = {
     "doctor": Command("syslab.course.doctor", "what this machine has, and what is missing"),
@@ -55,6 +56,9 @@ COMMANDS: dict[str, Command] = {
     "grade": _of(_GRADING, "grade", "grade your own work with the hidden checks"),
     "reveal": _of(_LEARNER, "reveal", "show a reference answer after an attempt"),
     "progress": _of(_LEARNER, "progress", "points, gates and what is next"),
+    "items": _of(_REPORTS, "items", "how each exercise behaved in the class"),
+    "transcript": _of(_REPORTS, "transcript", "points and gates of a student, or of the class"),
+    "export": _of(_REPORTS, "export", "grades as a CSV that Canvas or Moodle imports"),
     "nb": Command("syslab.course.notebooks.command", "view, apply, run, fmt or check notebooks"),
     "readme": Command("syslab.course.readme", "write the tables of README.md from course.toml"),
     "release": _of(_GRADING, "release", "make release/ from source/"),

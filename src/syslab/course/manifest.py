@@ -8,6 +8,7 @@ together; each finding names its line.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections import Counter
@@ -23,6 +24,7 @@ LEVELS = ("intermediate", "advanced", "expert")
 READY, PLANNED = "ready", "planned"
 STATUSES = (READY, PLANNED)
 GATE_KINDS = ("total-points", "each-project", "each-module", "evidence")
+DAY_S = 86_400
 SCORED_TRACK = "principal"  # its modules, the projects and the portfolio make up total_points
 
 
@@ -181,6 +183,28 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Late:
+    """What a late submission costs: nothing, unless the manifest has a table ``[late]``.
+
+    Each day begun after the due date costs `percent_per_day` of the points earned, `cap_percent`
+    at most; within `grace_minutes` of the due date nothing is lost.
+    """
+
+    grace_minutes: int = 0
+    percent_per_day: float = 0.0
+    cap_percent: float = 100.0
+
+    def percent(self, late_s: float) -> float:
+        """Percent of the points earned that a submission `late_s` seconds after its due date loses.
+
+        An extension is part of the due date, not of this rule.
+        """
+        if late_s <= 60 * self.grace_minutes or late_s <= 0:
+            return 0.0
+        return float(min(self.cap_percent, self.percent_per_day * math.ceil(late_s / DAY_S)))
+
+
+@dataclass(frozen=True)
 class Course:
     """The whole manifest. `root` is the folder it stands in."""
 
@@ -195,6 +219,7 @@ class Course:
     portfolio: tuple[Portfolio, ...]
     capstone: Capstone
     gates: tuple[Gate, ...]
+    late: Late = Late()
 
     def graded_part(self, id: str) -> Module | Portfolio:
         """The module or portfolio part whose assignment is `id`; CourseError names the nearest."""
@@ -333,6 +358,14 @@ def _choice(*choices: str) -> _Kind:
 
 _TEXT = _Kind("text", _is_text)
 _COUNT = _Kind("a whole number above 0", _is_count)
+_WHOLE = _Kind(
+    "a whole number, 0 or more",
+    lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0,
+)
+_PERCENT = _Kind(
+    "a percent from 0 to 100",
+    lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 100,
+)
 _IDS = _Kind("a list of ids", lambda v: isinstance(v, list) and all(map(_is_text, v)))
 _TABLE = _Kind("a table { … }", lambda v: isinstance(v, dict))
 _TABLES = _Kind(
@@ -368,6 +401,12 @@ _FILE = _Schema(
         "capstone": _TABLE,
         "gates": _TABLES,
     },
+    {"late": _TABLE},
+)
+_LATE = _Schema(
+    "late policy",
+    {"percent_per_day": _PERCENT},
+    {"grace_minutes": _WHOLE, "cap_percent": _PERCENT},
 )
 _COURSE = _Schema("course", {"id": _TEXT, "title": _TEXT, "summary": _TEXT, "total_points": _COUNT})
 _TRACK = _Schema(
@@ -475,6 +514,8 @@ class _Reader:
         portfolio = self._tables(file, "portfolio", _PORTFOLIO)
         capstone = self._table(("capstone",), file["capstone"], _CAPSTONE, "[capstone]")
         gates = self._tables(file, "gates", _GATE)
+        given = file.get("late")
+        late = None if given is None else self._table(("late",), given, _LATE, "[late]")
 
         parts = [*modules, *projects, *portfolio, capstone]
         self._unique(tracks, "id")
@@ -511,6 +552,7 @@ class _Reader:
             portfolio=tuple(map(_build_portfolio, portfolio)),
             capstone=Capstone(**_tuples(capstone.values)),
             gates=tuple(Gate(**g.values) for g in gates),
+            late=Late() if late is None else Late(**late.values),
         )
 
     # -- keys and types ----------------------------------------------------------------
