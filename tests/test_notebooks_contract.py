@@ -5,6 +5,7 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from syslab.course import lesson, manifest, minutes
@@ -154,3 +155,18 @@ def test_the_rule_for_minutes():
     assert minutes.exact(notebook) == pytest.approx(7.5 + 6 + 3 + 20, abs=0.2)
     assert minutes.minutes(notebook) == 35
     assert minutes.minutes(v4.new_notebook()) == 5
+
+
+def test_a_learners_answer_is_not_held_to_the_authors_style(tmp_path):
+    """Numbers in a postmortem are typed by hand, and it may be long."""
+    made = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("It cost 34 % of the budget. " * 60, id="memo")]
+    )
+    rules = {}
+    for folder in ("work", "lessons"):
+        path = tmp_path / folder / "mine.ipynb"
+        path.parent.mkdir()
+        nbformat.write(made, path)
+        rules[folder] = {finding.rule for finding in contract.check(path, tmp_path)}
+    assert {"prose-numbers", "style"} <= rules["lessons"]
+    assert not {"prose-numbers", "style"} & rules["work"]
