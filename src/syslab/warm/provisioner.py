@@ -28,16 +28,22 @@ class WarmProvisioner(KernelProvisionerBase):
     address = Unicode("", help="The template's address; empty: this process starts its own.")
     policy = AnyTrait(None, allow_none=True, help="A sandbox Policy, or None.")
     environment = AnyTrait(None, allow_none=True, help="All variables of the kernel, or None.")
+    witness = AnyTrait(None, allow_none=True, help="See `service.fork`.")
 
     kernel: service.Kernel | None = None
     sockets: str = ""
+    exceeded: str = ""  # the sandbox's limit that ended the kernel
 
     @property
     def has_process(self) -> bool:
         return self.kernel is not None
 
     async def poll(self) -> int | None:
-        return 0 if self.kernel is None else self.kernel.poll()
+        if self.kernel is None:
+            return 0
+        code = self.kernel.poll()
+        self.exceeded = self.kernel.exceeded
+        return code
 
     async def wait(self) -> int | None:
         code = 0
@@ -97,6 +103,7 @@ class WarmProvisioner(KernelProvisionerBase):
             sockets=self.sockets,
             environment=environment,
             policy=self.policy,
+            witness=self.witness,
         )
         return self.connection_info
 

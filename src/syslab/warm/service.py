@@ -53,6 +53,7 @@ class Kernel:
     pid: int
     connection: socket.socket
     exit_code: int | None = None
+    exceeded: str = ""  # the sandbox's limit that ended it
     _said: bytes = field(default=b"", repr=False)
 
     def poll(self, wait_s: float = 0.0) -> int | None:
@@ -67,7 +68,9 @@ class Kernel:
                 part = b""
             self._said += part
             if b"\n" in self._said:
-                self.exit_code = int(json.loads(self._said.splitlines()[-1]).get("exit", 1))
+                last = json.loads(self._said.splitlines()[-1])
+                self.exit_code = int(last.get("exit", 1))
+                self.exceeded = str(last.get("exceeded", ""))
             elif not part:
                 self.exit_code = -signal.SIGKILL
         return self.exit_code
@@ -280,8 +283,12 @@ def fork(
     environment: Mapping[str, str] | None = None,
     threads: int | None = None,
     policy: Any = None,
+    witness: Mapping[str, Any] | None = None,
 ) -> Kernel:
-    """`Template.fork` for another process: `address` is the template's."""
+    """`Template.fork` for another process: `address` is the template's.
+
+    `witness` is what `integrity.start` is to be given: its ``pipe`` is a FIFO opened for reading.
+    """
     key = connection.get("key", b"")
     request = {
         "connection": {**connection, "key": key.decode() if isinstance(key, bytes) else key},
@@ -290,6 +297,7 @@ def fork(
         "environment": dict(os.environ if environment is None else environment),
         "threads": threads or len(os.sched_getaffinity(0) if _HAS_AFFINITY else (1,)),
         "policy": None if policy is None else _plain(asdict(policy)),
+        "witness": None if witness is None else dict(witness),
     }
     link = socket.socket(socket.AF_UNIX)
     try:

@@ -8,11 +8,11 @@ single-threaded and never runs a cell, so that a fork is safe and starts clean.
 Each connection is one kernel. The client sends one line of JSON::
 
     {"connection": {...}, "folder": "...", "sockets": "...", "environment": {...},
-     "threads": 2, "policy": null}
+     "threads": 2, "policy": null, "witness": null}
 
-and gets ``{"pid": 123}`` when the kernel's sockets are bound, then ``{"exit": 0}`` when it has
-ended (negative: the signal that ended it), or ``{"error": "..."}``. A client that hangs up, or
-dies, takes its kernel with it.
+and gets ``{"pid": 123}`` when the kernel's sockets are bound, then ``{"exit": 0, "exceeded": ""}``
+when it has ended (negative: the signal that ended it; and the sandbox's limit it went over), or
+``{"error": "..."}``. A client that hangs up, or dies, takes its kernel with it.
 
 Two processes stand between: a *watcher*, which holds the connection and unshares the namespaces,
 and the kernel, which is process 1 of its own process namespace when it is sandboxed: whatever it
@@ -46,6 +46,7 @@ KERNEL_MODULES = (
     "ipykernel.zmqshell",
 )
 MAX_REQUEST_BYTES = 1 << 20
+LOOK_S = 0.25  # how often a sandbox's use of memory and processor is looked at
 
 
 def main(arguments: list[str]) -> int:
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> int:
     ready, owner = int(arguments[1]), int(arguments[2])
     idle_s = float(arguments[3])
     missing = warm_up(arguments[4:])
+    _prepare_sandbox()
     gc.collect()
     gc.freeze()  # a child's collector leaves the template's objects alone, and their pages shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # watchers are nobody's zombies
@@ -87,6 +89,14 @@ def warm_up(modules: list[str]) -> list[str]:
     if "matplotlib" in sys.modules:
         _draw()
     return missing
+
+
+def _prepare_sandbox() -> None:
+    """Find out once what the sandbox needs to know, so that no fork has to."""
+    if sys.platform == "linux":
+        from syslab.warm import sandbox
+
+        sandbox.support()
 
 
 def _draw() -> None:
@@ -139,10 +149,11 @@ def _run(connection: socket.socket, request: dict[str, Any]) -> int:
         said = pipe.readline()
     if said:
         _send(connection, {"error": json.loads(said)["error"]} if said != READY else _pid(kernel))
-    _end_when_alone(connection, kernel)
+    exceeded = _end_when_alone(connection, kernel, policy)
     _, status = os.waitpid(kernel, 0)
     code = os.waitstatus_to_exitcode(status)
-    _send(connection, {"exit": code} if said else {"error": f"the kernel ended with {code}"})
+    ended = {"exit": code, "exceeded": exceeded}
+    _send(connection, ended if said else {"error": f"the kernel ended with {code}"})
     return 0
 
 
@@ -150,22 +161,41 @@ def _pid(kernel: int) -> dict[str, int]:
     return {"pid": kernel}
 
 
-def _end_when_alone(connection: socket.socket, kernel: int) -> None:
-    """Return when the kernel has ended; kill it when the client hangs up before."""
+def _end_when_alone(connection: socket.socket, kernel: int, policy: Any) -> str:
+    """Return when the kernel has ended; end it when the client hangs up, or it uses too much.
+
+    Returns
+    -------
+    The limit that all its processes together went over, empty for none.
+    """
+    meter, look_s = None, None
+    if policy is not None:
+        from syslab.warm import sandbox
+
+        meter, look_s = sandbox.Meter(kernel, policy), LOOK_S
     ended = os.pidfd_open(kernel) if hasattr(os, "pidfd_open") else -1
     watched = [connection] + ([ended] if ended >= 0 else [])
+    exceeded = ""
     while True:
-        readable, _, _ = select.select(watched, [], [], None if ended >= 0 else 0.05)
+        readable, _, _ = select.select(watched, [], [], look_s if ended >= 0 else 0.05)
         if ended < 0 and os.waitid(os.P_PID, kernel, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return
-        if connection in readable and not _alive(connection):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(kernel, signal.SIGKILL)
-            return
+            return exceeded
         if ended in readable:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(kernel, signal.SIGKILL)  # what it left in its process group
-            return
+            _end_group(kernel)  # what it left in its process group
+            return exceeded
+        if connection in readable and not _alive(connection):
+            _end_group(kernel)
+            return exceeded
+        if meter is not None and not exceeded:
+            exceeded = meter.exceeded() or ""
+            if exceeded:
+                _end_group(kernel)
+
+
+def _end_group(kernel: int) -> None:
+    for end in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            end(kernel, signal.SIGKILL)
 
 
 def _alive(connection: socket.socket) -> bool:
@@ -215,12 +245,19 @@ def _become_kernel(request: dict[str, Any], policy: Any, report: int) -> NoRetur
         for standard in (0, 1, 2):
             os.dup2(nothing, standard)
         os.chdir(request["folder"])
+        # Inside, no file can be made beside the sockets.
+        _connection_file(request).write_text(json.dumps(request["connection"]), encoding="utf-8")
+        witness = request.pop("witness", None)  # its key must not stay where it could be found
+        pipe = -1 if witness is None else os.open(witness["pipe"], os.O_WRONLY | os.O_NONBLOCK)
         if policy is not None:
             from syslab.warm import sandbox
 
-            sandbox.confine(policy, keep=(report,))
+            sandbox.confine(policy, keep=(report,) if witness is None else (report, pipe))
         _own_randomness(int(request["threads"]))
         app = _initialised(request)
+        if witness is not None:
+            _start_witness(pipe, **witness)
+            witness = None
         os.write(report, READY)
         os.close(report)
         report = -1
@@ -236,6 +273,12 @@ def _become_kernel(request: dict[str, Any], policy: Any, report: int) -> NoRetur
         os._exit(status)
 
 
+def _start_witness(descriptor: int, key: str, reporter: str, modules: list[str], **_: Any) -> None:
+    from syslab.warm import integrity
+
+    integrity.start(descriptor, bytes.fromhex(key), reporter, modules)
+
+
 def _own_randomness(threads: int) -> None:
     """Numbers of its own in every fork, as in a kernel that was started; and its threads."""
     for name in ("numpy", "torch"):
@@ -247,12 +290,15 @@ def _own_randomness(threads: int) -> None:
             module.set_num_threads(threads)
 
 
+def _connection_file(request: dict[str, Any]) -> Path:
+    return Path(request["sockets"]) / "connection.json"
+
+
 def _initialised(request: dict[str, Any]) -> Any:
     """An IPython kernel application, its sockets bound."""
     from ipykernel.kernelapp import IPKernelApp
 
-    file = Path(request["sockets"]) / "connection.json"
-    file.write_text(json.dumps(request["connection"]), encoding="utf-8")
+    file = _connection_file(request)
     IPKernelApp.log_connection_info = lambda self: None
     sys.argv = ["ipykernel_launcher.py", "-f", str(file)]
     app = IPKernelApp.instance()
