@@ -173,7 +173,7 @@ def test_unknown_names_and_keys_are_answered():
     with pytest.raises(ValueError, match="'tilte' is unknown"):
         read_pull("small", "tilte = 'x'" + TEXT)
     with pytest.raises(ValueError, match="there is no truth 'nosuch'"):
-        load_truth("nosuch", PULLS["answer-cache"])
+        load_truth("nosuch", PULLS["image-embeddings"])
 
 
 def test_quoted_lines_must_occur_once():
@@ -184,7 +184,7 @@ def test_quoted_lines_must_occur_once():
 
 
 def test_truth_prints_nothing_of_what_is_planted():
-    assert repr(TRUTHS["answer-cache"]) == "Truth(pull='answer-cache')"
+    assert repr(TRUTHS["image-embeddings"]) == "Truth(pull='image-embeddings')"
 
 
 def test_folder_file_and_sealed_truth_agree(tmp_path):
@@ -210,7 +210,7 @@ def test_folder_file_and_sealed_truth_agree(tmp_path):
     with pytest.raises(ValueError, match="damaged"):
         load_truth(sealed[:-9], here)
     with pytest.raises(ValueError, match="this is the truth of 'kv-planner'"):
-        load_truth(sealed, PULLS["answer-cache"])
+        load_truth(sealed, PULLS["image-embeddings"])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,14 @@ from syslab.review import (
     seal,
 )
 from syslab.review.comments import WEIGHTS
-from syslab.review.scoring import CALIBRATION_PART, PLACE_ONLY, TOLERANCE_LINES, _assign, _credit
+from syslab.review.scoring import (
+    CALIBRATION_PART,
+    PLACE_ONLY,
+    TOLERANCE_LINES,
+    _assign,
+    _match,
+    _named,
+)
 
 NAMES = pulls()
 PULLS = {name: pull(name) for name in NAMES}
@@ -108,8 +115,8 @@ def test_right_cause_within_the_tolerance_earns_all_beyond_it_half(name):
 
 
 def test_right_cause_in_another_file_earns_nothing():
-    here = PULLS["dedup-window"]
-    defect = TRUTHS["dedup-window"].defects[0]
+    here = PULLS["tenant-bucket"]
+    defect = TRUTHS["tenant-bucket"].defects[0]
     other = next(file.path for file in here.files if file.path != defect.file)
     got = score(here, [replace(defect.comment, file=other, lines=(3, 3))])
     assert got.points == 0
@@ -162,20 +169,20 @@ def test_a_fifth_of_the_weight_may_be_false_and_false_alarms_cost_what_they_clai
 
 
 def test_no_comment_scores_nothing_and_says_so():
-    got = score(PULLS["answer-cache"], [])
+    got = score(PULLS["image-embeddings"], [])
     assert (got.points, got.recall, got.precision) == (0, 0, 0)
     assert "no comments were given" in str(got)
-    with pytest.raises(ValueError, match="your review of answer-cache is empty"):
+    with pytest.raises(ValueError, match="your review of image-embeddings is empty"):
         explain(got)
 
 
 def test_saying_it_twice_neither_helps_nor_hurts():
-    name = "answer-cache"
+    name = "image-embeddings"
     first = own(name)[0]
     once, twice = score(PULLS[name], [first]), score(PULLS[name], [first, first])
     assert once.share == twice.share
     assert len(twice.repeated) == 1
-    everywhere = [replace(first, lines=(n, n)) for n in range(1, 60)]
+    everywhere = [replace(first, lines=(n, n)) for n in range(1, 44)]
     assert score(PULLS[name], [first, *everywhere]).share < 0.3 * once.share
 
 
@@ -196,17 +203,18 @@ def test_matching_is_the_best_of_all_matchings(name):
         comments.append(replace(defects[at - 1].comment, claim=WRONG, suggestion=""))
         comments.append(replace(defect.comment, severity="nit"))
     comments = comments[:6]
-    credits = [[_credit(comment, defect)[0] for defect in defects] for comment in comments]
+    said = [_named(comment, TRUTHS[name]) for comment in comments]
     credits = [
-        [c if c > PLACE_ONLY or max(row) <= PLACE_ONLY else 0 for c in row] for row in credits
+        [_match(comment, defect, of).credit for defect in defects]
+        for comment, of in zip(comments, said, strict=True)
     ]
 
     def worth(chosen):
         return sum(credits[c][d] * defects[d].weight for d, c in enumerate(chosen))
 
     best = max(map(worth, itertools.permutations(range(len(comments)), len(defects))))
-    pairs = _assign(tuple(comments), defects)
-    got = sum(verdict[0] * defects[d].weight for (_, d), verdict in pairs.items())
+    pairs = _assign(tuple(comments), TRUTHS[name])
+    got = sum(match.credit * match.defect.weight for match in pairs.values())
     assert got == pytest.approx(best)
 
 
@@ -224,9 +232,9 @@ def test_explanation_tells_every_defect_and_every_decoy_after_any_comment(name):
 
 
 def test_explanation_lists_what_was_not_planted():
-    name = "answer-cache"
-    text = explain(score(PULLS[name], [Comment("gateway/cache.py", (1, 1), "nit", WRONG)]))
-    assert "NOT PLANTED gateway/cache.py:1 [nit]" in text
+    name = "image-embeddings"
+    text = explain(score(PULLS[name], [Comment("vision/embeddings.py", (1, 1), "nit", WRONG)]))
+    assert "NOT PLANTED vision/embeddings.py:1 [nit]" in text
 
 
 def test_printed_score_and_matches_tell_nothing_of_the_truth():
@@ -241,3 +249,70 @@ def test_a_sealed_truth_scores_alike():
     text = (resources.files("syslab.review") / "data/truths/kv-planner.toml").read_text()
     here = PULLS["kv-planner"]
     assert score(here, own("kv-planner"), seal(text)).points == 100
+
+
+# ------------------------------------------------------------------- reviews that try to game it
+
+
+def test_a_blocker_called_minor_or_nit_counts_half_and_says_why():
+    name = "kv-planner"
+    worst = own(name)[0]
+    got = {s: score(PULLS[name], [replace(worst, severity=s)]) for s in WEIGHTS}
+    assert [got[s].matched[0].credit for s in WEIGHTS] == [1, 1, 0.5, 0.5]
+    assert "whoever reads nit leaves a blocker for later" in " ".join(explain(got["nit"]).split())
+
+
+def test_guesses_do_not_get_cheap_by_calling_each_a_nit():
+    name = "request-audit"
+    here = PULLS[name]
+    alarms = [Comment("gateway/audit.py", (n, n), "nit", WRONG) for n in range(1, 9)]
+    nits = [replace(comment, severity="nit") for comment in own(name)]
+    assert score(here, own(name) + alarms).share > 2 * score(here, nits + alarms).share
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_claims_in_every_comment_earn_at_most_half(name):
+    both = TRUTHS[name].defects[:2]
+    if both[0].file != both[1].file:
+        both = ()  # a comment stands in one file: the other defect is not named there
+    joined = " ".join(defect.paraphrases[0].rstrip(".") + "." for defect in both)
+    comments = [replace(d.comment, claim=joined, suggestion="") for d in both]
+    honest = score(PULLS[name], own(name)[:2])
+    assert score(PULLS[name], comments).share <= 0.5 * honest.share + 1e-9
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_that_fits_anything_earns_next_to_nothing(name):
+    claim = (
+        "It never stops, an error is ignored, the count is off by one, the unit is wrong and the "
+        "old file stays open while the token is logged"
+    )
+    for file in PULLS[name].files:
+        last = len(file.after.splitlines())
+        wide = [(at, min(at + 24, last)) for at in range(1, last + 1, 25)]
+        comments = [Comment(file.path, lines, "blocker", claim) for lines in wide]
+        assert score(PULLS[name], comments).share < 0.05
+
+
+def test_a_claim_that_fits_other_changes_too_is_told_so():
+    name = "kv-planner"
+    claim = (
+        "It counts query heads where the cache stores KV heads because the call never gives up, "
+        "the file of the last hour is never closed while the default argument is shared between "
+        "calls and every error of the thread is ignored."
+    )
+    got = score(PULLS[name], [replace(own(name)[0], claim=claim, suggestion="")])
+    assert got.matched[0].credit == PLACE_ONLY
+    assert "the claim fits defects of" in got.matched[0].why_not
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_a_file_is_no_place(name):
+    for defect in TRUTHS[name].defects:
+        end = len(PULLS[name].file(defect.file).after.splitlines())
+        first = min(defect.places[0][0], end - 11)
+        wide = (first, max(defect.places[0][1], first + 11))
+        vague = replace(defect.comment, lines=wide, claim=WRONG, suggestion="")
+        assert score(PULLS[name], [vague]).recall == 0
+        named = replace(defect.comment, lines=wide)
+        assert score(PULLS[name], [named]).matched[0].level == 1

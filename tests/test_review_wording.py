@@ -2,10 +2,14 @@
 by people who write much, and by people who write in their third language."""
 
 import re
+import tomllib
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from syslab.review import causes_named, load_truth, names, pull, pulls
+from syslab.review.form import read_pull
 from syslab.review.wording import Verdict, catalogue, check_pattern
 
 # (pull request, defect): claims that name its cause, claims that do not.
@@ -141,34 +145,6 @@ CLAIMS = {
             "The file should be opened with a lock.",
         ],
     ),
-    ("batch-scheduler", "last-block"): (
-        [
-            "needs to round up: 17 // 16 == 1",
-            "Off-by-one: the trailing partial block is never allocated",
-            "blocks_needed(10) returns zero, short prompts get no memory",
-            "Integer division drops the remainder, the final tokens have no KV block",
-            "use ceil",
-        ],
-        [
-            "Blocks should be of 32 tokens.",
-            "A block is taken from the wrong end.",
-            "The number of blocks is not checked in __init__.",
-        ],
-    ),
-    ("batch-scheduler", "sort-each-time"): (
-        [
-            "Sorting inside the loop makes admit O(k n log n); pop from the heap instead",
-            "You maintain a heap and then sort it in every iteration",
-            "with 20000 waiting this will take longer than a step because sort is repeated "
-            "for each admitted request",
-            "O(n log n) per admission; n is 20k",
-            "the queue gets sorted up to 64 times per step",
-        ],
-        [
-            "The heap compares dictionaries.",
-            "Requests should be sorted by length.",
-        ],
-    ),
     ("accumulate-half", "divided-twice"): (
         [
             "Double normalisation: /micro_batches in add, /count in mean",
@@ -193,60 +169,6 @@ CLAIMS = {
         [
             "The weights are cast to float16 at every step.",
             "norm should use float32.",
-        ],
-    ),
-    ("usage-migration", "no-way-down"): (
-        [
-            "The downgrade path is empty but the column it would need has been dropped",
-            "rollback is impossible after this",
-            "old binaries query latency_s, which no longer exists once region 1 has migrated",
-            "down migration does nothing, database stay in new schema",
-            "down_2 must restore latency_s",
-            "A rolled back deploy would find a table it cannot read",
-        ],
-        [
-            "The old table is dropped before the new one is renamed.",
-            "Down migrations should be tested.",
-            "Nothing is logged.",
-        ],
-    ),
-    ("usage-migration", "cut-to-seconds"): (
-        [
-            "CAST before multiply drops the milliseconds",
-            "350 ms turns into 0 because of integer truncation",
-            "you convert to integer too early",
-            "Anything under one second is stored as 0",
-            "multiply first, cast second",
-        ],
-        [
-            "latency_ms should allow NULL.",
-            "Integer is too small for milliseconds.",
-        ],
-    ),
-    ("dedup-window", "wall-clock"): (
-        [
-            "time.time() isn't monotonic",
-            "NTP step or VM resume breaks the window; use a monotonic clock",
-            "measure elapsed time by wall clock is a mistake",
-            "clock adjustments break dedup",
-            "prefer monotonic time",
-        ],
-        [
-            "The clock is called once per event.",
-            "600 s is too short when a region is down.",
-        ],
-    ),
-    ("dedup-window", "sleeping-test"): (
-        [
-            "Sleeping in tests with 20 ms slack will flake on CI",
-            "This will be flaky under load",
-            "real time in test is not reliable, scheduler may delay more than 50 ms",
-            "Non-deterministic test: real sleep versus a 50 ms window",
-            "CI noise will make this fail now and then",
-        ],
-        [
-            "Tests should not use random numbers.",
-            "The test of the window sets the clock to 600.",
         ],
     ),
     ("encoder-benchmark", "nothing-encoded"): (
@@ -288,7 +210,205 @@ CLAIMS = {
             "The first worker has an empty cache of pages.",
         ],
     ),
-    ("answer-cache", "adapter-not-in-key"): (
+    ("adapter-index", "upgraded-for-all"): (
+        [
+            "This write breaks every host that isn't deployed yet: their FORMAT is 1",
+            "A read must not modify the shared index",
+            "Rolling back is impossible once one new host has touched the index",
+            "old binaries raise ValueError on format 2 while the rollout is half done",
+            "please convert only in memory, not write the file back, others can't read it",
+            "Forward-only upgrade of a file that both versions share",
+        ],
+        [
+            "The index should have a checksum.",
+            "os.getpid is the same on two hosts.",
+            "upgraded should be a method.",
+        ],
+    ),
+    ("adapter-index", "ms-against-s"): (
+        [
+            "time.monotonic is in seconds, idle_ms is milliseconds",
+            "Off by a factor of 1000: unit mismatch",
+            "you forgot to convert ms to s, idle adapters never unloaded in practice",
+            "300000 seconds is more than 3 days, adapter will stay too long",
+            "seconds versus milliseconds",
+        ],
+        [
+            "The clock should be injected into unload_idle.",
+            "unload_idle should hold a lock.",
+            "300 s is too short for large adapters.",
+        ],
+    ),
+    ("image-embeddings", "detail-not-in-key"): (
+        [
+            "key should include detail",
+            "Cached embedding of low resolution gets served for high",
+            "detail isn't part of the hash, so cache mixes one-tile and twelve-tile results",
+            "the first request decides detail for all later requests of the same image",
+            "cache key ignores a parameter (detail) that changes the result",
+        ],
+        [
+            "The default of detail should be low.",
+            "The image should be decoded before it is hashed.",
+            "Another encoder version would need an empty cache.",
+        ],
+    ),
+    ("image-embeddings", "locks-for-ever"): (
+        [
+            "busy leaks: nothing ever pops a key",
+            "One Lock object per distinct image, never freed",
+            "self.busy is unbounded while self.kept is bounded",
+            "in weeks the dict busy will have millions of locks, need to remove them",
+            "memory leak in the locks dictionary",
+        ],
+        [
+            "The lock of guard is held too often.",
+            "busy is a bad name.",
+            "Images of many megabytes should be refused.",
+        ],
+    ),
+    ("tenant-bucket", "clock-set-back"): (
+        [
+            "time.time() isn't monotonic",
+            "NTP correction makes now - then negative, tokens get subtracted",
+            "After VM resume clock jump gives every tenant a full burst",
+            "wall clock must not be used for measuring of intervals",
+            "prefer time.monotonic as default clock",
+        ],
+        [
+            "The clock is read twice per request.",
+            "_fill has no lock.",
+            "The rate should be per minute.",
+        ],
+    ),
+    ("tenant-bucket", "another-draw-each-run"): (
+        [
+            "seed the RNG",
+            "Non-deterministic test, it will go red on unrelated commits",
+            "the test uses global random without seed, result differs every run",
+            "bounds of 3 % are too tight for random arrivals",
+            "this will be a flaky test because of random numbers",
+        ],
+        [
+            "The test takes too long.",
+            "Use hypothesis for this test.",
+            "19 should be larger than burst.",
+        ],
+    ),
+    ("corpus-perplexity", "not-shifted"): (
+        [
+            "logits[i] predicts token i+1, so targets need a shift by one",
+            "Targets and predictions are misaligned by one position",
+            "row i is about the next token but you index it with the current one",
+            "classic off-by-one: should be expected[:-1] against tokens[1:]",
+            "probability of the token itself is scored instead of next token",
+        ],
+        [
+            "The first token has no prediction.",
+            "perplexity should use base 2.",
+            "The cut at 4096 tokens should be counted.",
+        ],
+    ),
+    ("corpus-perplexity", "seen-in-a-list"): (
+        [
+            "seen should be a set",
+            "linear scan through a list for every id, O(n^2) overall",
+            "list membership inside the loop over 300k docs is quadratic",
+            "searching in a list gets slower with each document",
+            "use a hash set, in on list is O(n)",
+        ],
+        [
+            "once keeps all ids in memory.",
+            "The documents should be shuffled.",
+            "A document without id raises KeyError.",
+        ],
+    ),
+}
+# The same of the graded changes of mod-605.
+GRADED_CLAIMS = {
+    ("block-admission", "last-block"): (
+        [
+            "needs to round up: 33 // 32 == 1",
+            "Off-by-one: the trailing partial block is never allocated",
+            "blocks_needed(10) returns zero, short prompts get no memory",
+            "Integer division drops the remainder, the final tokens have no KV block",
+            "use ceil",
+        ],
+        [
+            "Blocks should be of 32 tokens.",
+            "A block is taken from the wrong end.",
+            "The number of blocks is not checked in __init__.",
+        ],
+    ),
+    ("block-admission", "sort-each-time"): (
+        [
+            "Sorting inside the loop makes admit O(k n log n); pop from the heap instead",
+            "You maintain a heap and then sort it in every iteration",
+            "with 20000 waiting this will take longer than a step because sort is repeated "
+            "for each admitted request",
+            "O(n log n) per admission; n is 20k",
+            "the queue gets sorted up to 64 times per step",
+        ],
+        [
+            "The heap compares dictionaries.",
+            "Requests should be sorted by length.",
+        ],
+    ),
+    ("latency-table", "no-way-down"): (
+        [
+            "The downgrade path is empty but the column it would need has been dropped",
+            "rollback is impossible after this",
+            "old binaries query latency_s, which no longer exists once region 1 has migrated",
+            "down migration does nothing, database stay in new schema",
+            "down_2 must restore latency_s",
+            "A rolled back deploy would find a table it cannot read",
+        ],
+        [
+            "The old table is dropped before the new one is renamed.",
+            "Down migrations should be tested.",
+            "Nothing is logged.",
+        ],
+    ),
+    ("latency-table", "cut-to-seconds"): (
+        [
+            "CAST before multiply drops the milliseconds",
+            "350 ms turns into 0 because of integer truncation",
+            "you convert to integer too early",
+            "Anything under one second is stored as 0",
+            "multiply first, cast second",
+        ],
+        [
+            "latency_ms should allow NULL.",
+            "Integer is too small for milliseconds.",
+        ],
+    ),
+    ("event-window", "wall-clock"): (
+        [
+            "time.time() isn't monotonic",
+            "NTP step or VM resume breaks the window; use a monotonic clock",
+            "measure elapsed time by wall clock is a mistake",
+            "clock adjustments break dedup",
+            "prefer monotonic time",
+        ],
+        [
+            "The clock is called once per event.",
+            "600 s is too short when a region is down.",
+        ],
+    ),
+    ("event-window", "sleeping-test"): (
+        [
+            "Sleeping in tests with 20 ms slack will flake on CI",
+            "This will be flaky under load",
+            "real time in test is not reliable, scheduler may delay more than 50 ms",
+            "Non-deterministic test: real sleep versus a 50 ms window",
+            "CI noise will make this fail now and then",
+        ],
+        [
+            "Tests should not use random numbers.",
+            "The test of the window sets the clock to 600.",
+        ],
+    ),
+    ("answer-store", "adapter-not-in-key"): (
         [
             "Cross-tenant leak: adapter isn't part of the hash",
             "Two requests that differ only in adapter get the same cached answer",
@@ -302,7 +422,7 @@ CLAIMS = {
             "A tenant can fill the cache.",
         ],
     ),
-    ("answer-cache", "never-evicted"): (
+    ("answer-store", "never-evicted"): (
         [
             "TTL is checked on read only; nothing is ever deleted",
             "unbounded growth of self.entries",
@@ -315,9 +435,30 @@ CLAIMS = {
             "A hit should renew the time of the entry.",
         ],
     ),
+    ("latency-table", "mean-of-p99"): (
+        [
+            "Averaging p99s across days is meaningless",
+            "compute p99 from all samples of the month",
+            "sum of percentiles / days is statistically wrong",
+            "the mean of daily quantiles weights quiet days too much",
+        ],
+        [
+            "p99 of so few values is noise.",
+            "Report the median too.",
+        ],
+    ),
 }
 TRUTHS = {name: load_truth(name, pull(name)) for name in pulls()}
 DEFECTS = {(n, defect.id): defect for n, truth in TRUTHS.items() for defect in truth.defects}
+SOURCE = Path(__file__).resolve().parent.parent / "source"
+MOD_605, ASSESSMENT = SOURCE / "mod-605", SOURCE / "code-review"
+GRADED_NAMES = sorted({name for name, _ in GRADED_CLAIMS})
+GRADED_PULLS = {n: read_pull(n, (MOD_605 / f"{n}.toml").read_text()) for n in GRADED_NAMES}
+GRADED = {
+    (name, defect.id): defect
+    for name, here in GRADED_PULLS.items()
+    for defect in load_truth(MOD_605 / f"rubric-truth-{name}.toml", here).defects
+}
 KEYS = [pytest.param(*key, id="/".join(key)) for key in DEFECTS]
 
 
@@ -337,16 +478,44 @@ def test_near_misses_do_not(name, which):
         assert not names(claim, defect.words).named, claim
 
 
-@pytest.mark.parametrize(("name", "which"), [pytest.param(*k, id="/".join(k)) for k in CLAIMS])
+BOTH = {**CLAIMS, **GRADED_CLAIMS}
+
+
+@pytest.mark.parametrize(("name", "which"), [pytest.param(*k, id="/".join(k)) for k in BOTH])
 def test_claims_of_other_people(name, which):
-    right, wrong = CLAIMS[name, which]
-    words = DEFECTS[name, which].words
+    right, wrong = BOTH[name, which]
+    words = {**DEFECTS, **GRADED}[name, which].words
     assert [claim for claim in right if not names(claim, words).named] == []
     assert [claim for claim in wrong if names(claim, words).named] == []
 
 
+HEARD = tomllib.loads((Path(__file__).parent / "fixtures" / "review_claims.toml").read_text())
+
+
+def truth_by_name(name):
+    """What is planted in a change of the package, of mod-605 or of the assessment."""
+    if name in TRUTHS:
+        return TRUTHS[name]
+    if name in GRADED_NAMES:
+        return load_truth(MOD_605 / f"rubric-truth-{name}.toml", GRADED_PULLS[name])
+    return load_truth(ASSESSMENT, pull(name, ASSESSMENT))
+
+
+@pytest.mark.parametrize("heard", HEARD["true"], ids=lambda h: f"{h['pull']}/{h['defect']}")
+def test_claims_of_a_reader_who_knew_nothing(heard):
+    defect = next(d for d in truth_by_name(heard["pull"]).defects if d.id == heard["defect"])
+    assert [claim for claim in heard["claims"] if not names(claim, defect.words).named] == []
+
+
+@pytest.mark.parametrize("heard", HEARD["careless"], ids=lambda h: h["pull"])
+def test_careless_claims_of_the_same_reader_name_nothing(heard):
+    for defect in truth_by_name(heard["pull"]).defects:
+        assert [claim for claim in heard["claims"] if names(claim, defect.words).named] == []
+
+
 def test_every_defect_has_claims_of_other_people():
     assert set(DEFECTS) == set(CLAIMS)
+    assert set(GRADED) == set(GRADED_CLAIMS)
 
 
 def test_claims_about_other_defects_seldom_match():
@@ -450,6 +619,20 @@ def test_exclamation_mark_excludes():
 def test_patterns_are_checked(pattern):
     with pytest.raises(ValueError, match="pattern"):
         check_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["token & //", "* & token", "log|+= & token", "! = & token"])
+def test_a_term_without_a_word_is_refused_and_named(pattern):
+    with pytest.raises(ValueError, match="holds no word: a term needs a letter or a digit"):
+        check_pattern(pattern)
+
+
+def test_a_truth_with_such_a_term_is_refused_when_it_is_loaded(tmp_path):
+    source = resources.files("syslab.review") / "data" / "truths" / "kv-planner.toml"
+    path = tmp_path / "t.toml"
+    path.write_text(source.read_text().replace("words = [", 'words = [ "wrong & **",', 1))
+    with pytest.raises(ValueError, match="holds no word"):
+        load_truth(path, pull("kv-planner"))
 
 
 def test_causes_of_a_claim():

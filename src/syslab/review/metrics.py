@@ -146,7 +146,7 @@ def agreement(
 
 def found(score) -> frozenset[str]:
     """Ids of the defects whose cause a scored review named."""
-    return frozenset(m.defect.id for m in score.matched if m.credit >= 0.5)
+    return frozenset(m.defect.id for m in score.matched if m.named)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,10 @@
 
 recall       weight of the defects found over the weight of all; a find counts in full when its
              claim names the cause within 3 lines of the place, half when it names the cause
-             elsewhere in the file, a fifth when it only points at the line
+             elsewhere in the file, a fifth when it only points at the line, with ten lines at
+             most; of that, half when the severity is two steps too low (the author will leave
+             it for later) or when the comment names two defects, in a sentence each or with
+             lines beside both (a comment makes one point)
 precision    weight of the finds over that weight plus the weight that the false alarms *claimed*;
              a fifth may be false without loss, for a reviewer may be right about something that
              nobody planted, and asking costs less than a defect that passes
@@ -13,23 +16,35 @@ calibration  mean over the causes named of 1, 1/2, 0 for a severity that is righ
 
 Product, not sum: silence earns nothing for being never wrong, and a comment on every line nothing
 for having hit.  The two worst defects and nothing else earn exactly their share of the weight.
+
+A claim that would fit nearly any change names nothing: it is read against the defects of the
+package's other pull requests too, and may fit those of four causes at most, its own
+included.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from syslab.review import form
 from syslab.review.comments import WEIGHTS, Comment, parse
 from syslab.review.form import Pull
 from syslab.review.truths import Decoy, Defect, Truth, load_truth
 from syslab.review.wording import names
 
 TOLERANCE_LINES = 3
+MOST_POINTED_AT = 10  # lines of a comment that names no cause
 CAUSE_AND_PLACE, CAUSE_ONLY, PLACE_ONLY = 1.0, 0.5, 0.2
+DIVIDED = UNDERRATED = 0.5
+STEPS_TOO_LOW = 2
+MOST_KINDS = 4
 FREE_FALSE_SHARE = 0.2
 CALIBRATION_PART = 0.2
 _STEPS = list(WEIGHTS)
@@ -46,13 +61,24 @@ class Match:
 
     comment: Comment
     defect: Defect = field(repr=False)
-    credit: float
+    level: float
+    part: float = 1.0
     why_not: str = ""
+
+    @property
+    def credit(self) -> float:
+        """Share of the defect's weight: for cause and place, of that the part that counts."""
+        return self.level * self.part
+
+    @property
+    def named(self) -> bool:
+        """Whether the cause was named, and not only its line touched."""
+        return self.level > PLACE_ONLY
 
     @property
     def how(self) -> str:
         """What the credit was given for."""
-        return _HOW[self.credit]
+        return _HOW[self.level]
 
     @property
     def calibration(self) -> float:
@@ -127,16 +153,15 @@ def score(
     given = parse(comments, pull)
     if not isinstance(truth, Truth):
         truth = load_truth(pull.name if truth is None else truth, pull)
-    pairs = _assign(given, truth.defects)
-    matched = tuple(
-        Match(given[c], truth.defects[d], *verdict) for (c, d), verdict in pairs.items()
-    )
+    pairs = _assign(given, truth)
+    matched = tuple(pairs.values())
     used = {c for c, _ in pairs}
     repeated, alarms = [], []
     for c, comment in enumerate(given):
         if c in used:
             continue
-        if any(_credit(comment, match.defect)[0] == CAUSE_AND_PLACE for match in matched):
+        said = _named(comment, truth)
+        if any(_level(comment, m.defect, said) == CAUSE_AND_PLACE for m in matched):
             repeated.append(comment)
         else:
             alarms.append(FalseAlarm(comment, _decoy(comment, truth.decoys)))
@@ -160,15 +185,103 @@ def score(
     )
 
 
-def _credit(comment: Comment, defect: Defect) -> tuple[float, str]:
-    """Share of the defect's weight that the comment earns, and why its claim did not count."""
+@dataclass(frozen=True)
+class _Said:
+    """Ids of the defects of a change that a comment names, and of those beside its lines.
+
+    `points` is 2 where one sentence names one of them and another sentence another one.  If it
+    names none, `why_not` says why.
+    """
+
+    ids: frozenset[str] = frozenset()
+    here: frozenset[str] = frozenset()
+    points: int = 1
+    why_not: str = ""
+
+
+def _named(comment: Comment, truth: Truth) -> _Said:
+    """What a comment names; its suggestion is asked only where the claim leaves it open."""
+    named, why_not = (), "the claim does not name the cause"
+    for suggestion in ("", comment.suggestion):
+        verdicts = {
+            defect: names(comment.claim, defect.words, suggestion)
+            for defect in truth.defects
+            if defect.file == comment.file
+        }
+        named = [defect for defect, verdict in verdicts.items() if verdict.named]
+        why_not = next((v.why_not for v in verdicts.values() if not v.named), why_not)
+        if named:
+            break
+    if not named:
+        return _Said(why_not=why_not)
+    kinds = {defect.cause for defect in named} | {
+        cause
+        for name, cause, words in _everywhere()
+        if name != truth.pull and names(comment.claim, words, comment.suggestion).named
+    }
+    if len(kinds) > MOST_KINDS:
+        return _Said(
+            why_not=f"the claim fits defects of {len(kinds)} kinds, here and in other "
+            "changes: name the one thing that goes wrong here",
+        )
+    here = [defect for defect in named if _away(comment, defect) <= TOLERANCE_LINES]
+    return _Said(
+        frozenset(d.id for d in named), frozenset(d.id for d in here), _points(comment, named)
+    )
+
+
+def _points(comment: Comment, named: Sequence[Defect]) -> int:
+    """2 when two sentences of the comment name different ones of `named`, else 1."""
+    if len(named) < 2:
+        return 1
+    found = [
+        {defect.id for defect in named if names(sentence, defect.words).named}
+        for sentence in re.split(r"[.;!?]\s|\n", f"{comment.claim}. {comment.suggestion}")
+        if sentence.strip()
+    ]
+    apart = any(a and b and not a & b for a, b in combinations(found, 2))
+    return 2 if apart else 1
+
+
+@cache
+def _everywhere() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """(pull request, cause, words) of every defect of the package."""
+    return tuple(
+        (name, defect.cause, defect.words)
+        for name in form.pulls()
+        for defect in load_truth(name, form.pull(name)).defects
+    )
+
+
+def _level(comment: Comment, defect: Defect, said: _Said) -> float:
+    """What a comment is worth for a defect by cause and place."""
     if comment.file != defect.file:
-        return 0.0, ""
-    away = min(_distance(comment.lines, place) for place in defect.places)
-    verdict = names(comment.claim, defect.words, comment.suggestion)
-    if verdict.named:
-        return (CAUSE_AND_PLACE if away <= TOLERANCE_LINES else CAUSE_ONLY), ""
-    return (PLACE_ONLY if away == 0 else 0.0), verdict.why_not
+        return 0.0
+    if defect.id in said.ids:
+        return CAUSE_AND_PLACE if defect.id in said.here else CAUSE_ONLY
+    # Who names a cause is not paid for standing beside another defect, and who waves at half a
+    # file is not paid for what lies there.
+    points_at = comment.lines[1] - comment.lines[0] < MOST_POINTED_AT
+    return PLACE_ONLY if points_at and not said.ids and _away(comment, defect) == 0 else 0.0
+
+
+def _match(comment: Comment, defect: Defect, said: _Said) -> Match:
+    level = _level(comment, defect, said)
+    if defect.id not in said.ids:
+        return Match(comment, defect, level, 1.0, said.why_not)
+    part, why_not = 1.0, ""
+    if len(said.ids) > 1 and (said.points > 1 or said.here != {defect.id}):
+        part *= DIVIDED
+        why_not = f"the comment names {len(said.ids)} defects of this change: make one point"
+    elif _STEPS.index(comment.severity) - _STEPS.index(defect.severity) >= STEPS_TOO_LOW:
+        part *= UNDERRATED
+        why_not = f"whoever reads {comment.severity} leaves a {defect.severity} for later"
+    return Match(comment, defect, level, part, why_not)
+
+
+def _away(comment: Comment, defect: Defect) -> int:
+    """Lines from the comment to the nearest place of the defect, in its file."""
+    return min(_distance(comment.lines, place) for place in defect.places)
 
 
 def _distance(a: tuple[int, int], b: tuple[int, int]) -> int:
@@ -176,37 +289,31 @@ def _distance(a: tuple[int, int], b: tuple[int, int]) -> int:
     return max(0, a[0] - b[1], b[0] - a[1])
 
 
-def _assign(comments, defects) -> dict[tuple[int, int], tuple[float, str]]:
+def _assign(comments: Sequence[Comment], truth: Truth) -> dict[tuple[int, int], Match]:
     """The one-to-one matching that is worth most; ties go to the better severity, then nearer."""
     if not comments:
         return {}
-    verdicts = {
-        (c, d): _credit(comment, defect)
-        for c, comment in enumerate(comments)
-        for d, defect in enumerate(defects)
-    }
-    # Who names a cause is not paid for standing beside another defect.
-    naming = {c for (c, _), (credit, _) in verdicts.items() if credit > PLACE_ONLY}
-    for (c, d), (credit, _) in verdicts.items():
-        if c in naming and credit == PLACE_ONLY:
-            verdicts[c, d] = (0.0, "")
-    value = np.zeros((len(comments), len(defects)))
-    for (c, d), (credit, why_not) in verdicts.items():
-        if credit:
-            match = Match(comments[c], defects[d], credit, why_not)
-            away = min(_distance(comments[c].lines, place) for place in defects[d].places)
-            value[c, d] = credit * defects[d].weight + 1e-3 * match.calibration - 1e-7 * away
+    matches = {}
+    for c, comment in enumerate(comments):
+        said = _named(comment, truth)
+        for d, defect in enumerate(truth.defects):
+            matches[c, d] = _match(comment, defect, said)
+    value = np.zeros((len(comments), len(truth.defects)))
+    for (c, d), match in matches.items():
+        if match.credit:
+            nearer = 1e-7 * _away(match.comment, match.defect)
+            value[c, d] = match.credit * match.defect.weight + 1e-3 * match.calibration - nearer
     rows, columns = linear_sum_assignment(value, maximize=True)
     return {
-        (int(c), int(d)): verdicts[c, d]
+        (int(c), int(d)): matches[c, d]
         for c, d in zip(rows, columns, strict=True)
-        if verdicts[c, d][0]
+        if matches[c, d].credit
     }
 
 
 def _calibration(comments, matched) -> float:
     """Mean agreement of the severities, over the defects whose cause was named."""
-    named = [match for match in matched if match.credit > PLACE_ONLY]
+    named = [match for match in matched if match.named]
     if not named:
         return 0.0
     said = {comment.severity for comment in comments}
@@ -226,7 +333,7 @@ def _decoy(comment: Comment, decoys) -> Decoy | None:
 def _message(comments, matched, alarms, repeated, truth) -> str:
     if not comments:
         return "no comments were given: an empty review finds nothing and earns 0"
-    named = sum(match.credit > PLACE_ONLY for match in matched)
+    named = sum(match.named for match in matched)
     parts = [f"{named} of {len(truth.defects)} defects named"]
     if len(matched) > named:
         parts.append(f"{len(matched) - named} only pointed at")

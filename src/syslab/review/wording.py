@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from itertools import pairwise
 
 MOST_CAUSES = 3
-_LIST_SEGMENTS, _SEGMENT_WORDS = 5, 3
+_LIST_SEGMENTS, _SEGMENT_WORDS = 4, 3
 _GAP = 2  # words that may stand between two words of a term
 _FUZZY_FROM = 7  # letters from which one mistyped letter is forgiven
 
@@ -45,14 +46,9 @@ def names(claim: str, alternatives: tuple[str, ...], suggestion: str = "") -> Ve
         Read together with a claim that says something, as "write the manifest last" says what is
         wrong now.
     """
-    if _is_list(claim):
-        return Verdict(False, "the claim is a list of keywords: write one sentence")
-    said = _said(claim)
-    if not said:
-        return Verdict(False, "the claim dismisses the problem")
-    if suggestion and not _is_list(suggestion):
-        said += _said(suggestion)
-    tokens = _tokens(" . ".join(said))
+    tokens, why_not = _read(claim, suggestion)
+    if why_not:
+        return Verdict(False, why_not)
     if not any(_fits(pattern, tokens) for pattern in alternatives):
         return Verdict(False, "the claim does not name the cause")
     named = _causes(tokens)
@@ -64,12 +60,30 @@ def names(claim: str, alternatives: tuple[str, ...], suggestion: str = "") -> Ve
     return Verdict(True)
 
 
+@lru_cache(4096)
+def _read(claim: str, suggestion: str) -> tuple[tuple[str, ...], str]:
+    """The words that count of a claim and its suggestion, or why none does."""
+    if _is_list(claim):
+        return (), "the claim is a list of keywords: write one sentence"
+    said = _said(claim)
+    if not said:
+        return (), "the claim dismisses the problem"
+    if suggestion and not _is_list(suggestion):
+        said += _said(suggestion)
+    return tuple(_tokens(" . ".join(said))), ""
+
+
+def dismisses(claim: str) -> bool:
+    """Whether `claim` says no more than that there is nothing wrong: "this looks fine"."""
+    return not _said(claim)
+
+
 def causes_named(claim: str) -> tuple[str, ...]:
     """Keys of the causes of the catalogue that occur in `claim`."""
     return _causes(_tokens(" . ".join(_said(claim))))
 
 
-def _causes(tokens: list[str]) -> tuple[str, ...]:
+def _causes(tokens: Sequence[str]) -> tuple[str, ...]:
     return tuple(key for key, cause in catalogue().items() if _fits(cause["words"], tokens))
 
 
@@ -137,17 +151,24 @@ def _groups(pattern: str) -> tuple[tuple[bool, tuple[tuple[str, ...], ...]], ...
                 terms += sets()[term[1:]]
             else:
                 terms.append(term)
-        groups.append((wanted, tuple(tuple(_tokens(term, stars=True)) for term in terms)))
+        split = tuple(tuple(_tokens(term, stars=True)) for term in terms)
+        for term, words in zip(terms, split, strict=True):
+            if not words:
+                raise ValueError(
+                    f"the pattern {pattern!r} has the term {term!r}, which holds no word: a term "
+                    "needs a letter or a digit, as signs are not read in a claim"
+                )
+        groups.append((wanted, split))
     return tuple(groups)
 
 
-def _fits(pattern: str, tokens: list[str]) -> bool:
+def _fits(pattern: str, tokens: Sequence[str]) -> bool:
     return all(
         any(_occurs(term, tokens) for term in terms) is wanted for wanted, terms in _groups(pattern)
     )
 
 
-def _occurs(term: tuple[str, ...], tokens: list[str]) -> bool:
+def _occurs(term: tuple[str, ...], tokens: Sequence[str]) -> bool:
     """Whether the words of `term` follow one another, with at most two words between."""
     starts = [at for at, token in enumerate(tokens) if _same(term[0], token)]
     for at in starts:

@@ -227,6 +227,8 @@ def _start(
                 env=own,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                # One that outlives us must not hold our terminal, or the pipe behind it.
+                stderr=subprocess.DEVNULL if idle_s else None,
                 pass_fds=[number for number in numbers if number >= 0],
                 start_new_session=True,
             )

@@ -24,6 +24,7 @@ from syslab.review.truths import SEALED
 
 VARIANTS = (1, 2, 3, 4)
 COLUMNS = 96
+_shown: list[int] = []  # the variant that `whose` told of last
 
 
 def variant_of(name: str) -> int:
@@ -38,6 +39,34 @@ def variant_of(name: str) -> int:
     if not plain:
         raise ValueError("name is empty: give the name under which you hand in")
     return zlib.crc32(plain.encode()) % len(VARIANTS) + 1
+
+
+def assigned(login: Any) -> int:
+    """The variant that a learner reviews: that of the login, or the first where there is none."""
+    return variant_of(login) if isinstance(login, str) and login.strip() else VARIANTS[0]
+
+
+def whose(login: Any, folder: str | Path = ".") -> str:
+    """One line for the learner and for whoever marks: which variant, and whose it is.
+
+    nbgrader grades in ``autograded/<login>/code-review``: there the line also says when the work
+    came in under a name that stands for another variant. It costs nothing by itself, for the two
+    names may differ for good reasons; a person decides.
+    """
+    _shown[:] = [assigned(login)]
+    if isinstance(login, str) and login.strip():
+        said = f"variant {assigned(login)}, for the login {login.strip()!r}"
+    elif login is None:
+        said = "login is not set: this is the first variant"
+    else:
+        said = f"login is {login!r}, not a name in quotes: this is the first variant"
+    parts = Path(folder).resolve().parts
+    sender = parts[-2] if parts[-3:-2] == ("autograded",) else None
+    if sender and assigned(sender) != assigned(login):
+        said += (
+            f"\nTo whoever marks: it came in from {sender!r}, whose variant is {assigned(sender)}"
+        )
+    return said
 
 
 def changes(variant: int | None, folder: str | Path = ".") -> dict[str, review.Pull]:
@@ -102,15 +131,15 @@ def without(sealed: str, defect: str) -> str:
     return SEALED + base64.b85encode(packed).decode()
 
 
-def form(check: Check, name: str, variant: Any, comments: Callable[[], Any]) -> None:
+def form(check: Check, name: str, login: Any, comments: Callable[[], Any]) -> None:
     """Public checks of the review of `name`: it can be read, and it is not empty."""
-    mod_605.form(check, changes(_legal(variant))[name], comments)
+    mod_605.form(check, changes(assigned(login))[name], comments)
 
 
 def mark(
     check: Check,
     name: str,
-    variant: Any,
+    login: Any,
     comments: Callable[[], Any],
     sealed: str,
     left_out: Sequence[str],
@@ -119,17 +148,14 @@ def mark(
 
     Parameters
     ----------
-    check, name, variant, comments : as in :func:`form`
+    check, name, login, comments : as in :func:`form`
     sealed : str
         All that may be planted in the change.
     left_out : 4 str
         The id of the defect that is not there, for each variant.
     """
-    number = _legal(variant)
+    number = assigned(login)
+    if _shown and number not in _shown:
+        print(f"To whoever marks: login stands for variant {number} here, and {_shown[0]} above")
     truth = without(sealed, left_out[number - 1])
     mod_605.mark(check, changes(number)[name], comments, truth)
-
-
-def _legal(variant: Any) -> int:
-    """A wrong number was reported where the changes were read; marking goes on with the first."""
-    return int(variant) if variant in VARIANTS else VARIANTS[0]

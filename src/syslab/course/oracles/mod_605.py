@@ -13,6 +13,7 @@ import numpy as np
 from syslab import review
 from syslab.course.checks import Check
 from syslab.review.form import read_pull
+from syslab.review.wording import dismisses
 
 FORM = 1e-3  # weight of a check of form: a review that only reads well earns nothing
 MOST_COMMENTS = 10  # of one review: who sends more has chosen nothing
@@ -46,12 +47,17 @@ def form(check: Check, pull: review.Pull, comments: Callable[[], Any]) -> None:
 def mark(check: Check, pull: review.Pull, comments: Callable[[], Any], truth: str) -> None:
     """Hidden checks of a review: it earns its share of the points, as `syslab.review` counts."""
     try:
-        got = review.score(pull, comments(), truth)
+        given = review.parse(comments(), pull)
+        # "This looks fine" beside a defect is no find, and no alarm either.
+        alarms = [comment for comment in given if not dismisses(comment.claim)]
+        got = review.score(pull, alarms, truth)
         share = got.share if _chosen(comments()) else 0.0
         said = (
             f"{got.message}; recall {got.recall:.2f}, precision {got.precision:.2f}, "
             f"calibration {got.calibration:.2f}"
         )
+        if given and len(alarms) < len(given):
+            said += f"; {len(given) - len(alarms)} of {len(given)} comments say that all is well"
     except Exception as error:  # unanswered or unreadable: the check below says which
         share, said = 0.0, str(error)
     if share > 1e-9:
