@@ -122,10 +122,10 @@ def test_real_names_are_found_in_links_and_not_inside_other_words():
 
 
 def test_the_template_is_valid_toml_of_the_right_form_and_empty():
-    plan = parse(template().replace('begins = ""', "not_done = []\nbegins = 2025-01-01"))
-    assert set(plan) == set(TABLES)
+    plan = parse(template())
+    assert set(plan) == set(TABLES)  # not_done among them
     assert not [f for f in lint(plan) if "not part of" in f.problem]
-    assert {"no-outcome", "exit-missing", "no-cadence", "no-sponsorship"} <= {
+    assert {"no-outcome", "exit-missing", "no-cadence", "no-sponsorship", "not-done-empty"} <= {
         f.code for f in lint(plan)
     }
 
@@ -178,6 +178,20 @@ CHECKABLE = [
     "Finds at least three of five planted defects",
     "Understands the scheduler, and presents it to two other teams",
     "Has 80 % of changes accepted without rework",
+    "Commands two incidents, and their timelines are complete",
+    "Fixes three bugs in the scheduler",
+    "Test coverage rises from 61 % to 75 %",
+    "Estimates of six tickets lie within 30 % of the hours booked",
+    "Reviews 12 changes; in 8 of them the author changes the code because of a comment",
+    "Holds the pager for nine nights and no page is escalated",
+    "Gives a talk to at least 8 people of other teams",
+    "Explains the allocator to three newcomers",
+    "Debugs two outages without me",
+    "Migrates 12 services to the new client",
+    "Submits a proposal that the committee accepts",
+    "Owns the quarterly capacity plan, signed by finance",
+    "Is asked for review by name by 3 people outside the team",
+    "Commanded an incident without me",
     "One design merged in 2025",
 ]
 
@@ -196,10 +210,13 @@ def test_checkable_criteria(text):
     ("text", "link"),
     [("https://example.org/x", True), ("platform#1182", True), ("docs/a.md", True),
      ("notes.md", True), ("commit 3f9a2b71c", True), ("we talked", False), ("defaced", False),
-     ("and/or", True), ("", False), ("number 12", False)],
+     ("and/or", False), ("we met 24/7", False), ("n/a", False), ("and/or/else.md", True),
+     ("platform!42", True), ("SCHED-322", True), ("GPT-4", False),
+     ("report.docx", True), ("arXiv:2407.21783", True), ("kernel.cu", True),
+     ("", False), ("number 12", False)],
 )  # fmt: skip
 def test_links(text, link):
-    assert is_link(text) is link  # "and/or" is the price of accepting paths
+    assert is_link(text) is link
 
 
 GOOD = {
@@ -219,6 +236,9 @@ def test_feedback_in_four_parts_is_clean():
     [
         ("behaviour", "You are careless with retries", "trait"),
         ("behaviour", "You're a really brilliant engineer", "trait"),
+        ("behaviour", "You were careless with the retry loop", "trait"),
+        ("behaviour", "You seemed lazy in the review", "trait"),
+        ("behaviour", "That was unprofessional of you", "trait"),
         ("behaviour", "Your attitude in the review was wrong", "trait"),
         ("behaviour", "The tests are never there", "always-never"),
         ("effect", "People were unhappy with it", "no-measure"),
@@ -230,6 +250,48 @@ def test_feedback_in_four_parts_is_clean():
 )
 def test_feedback_faults(part, text, code):
     assert [(f.code, f.place) for f in lint_feedback(GOOD | {part: text})] == [(code, part)]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    ["Keep writing updates with times", "Tell us in the channel as soon as a date is at risk",
+     "Raise the delay in the weekly sync", "Rehearse the hand-off with the next rota"],
+)  # fmt: skip
+def test_a_request_that_can_be_seen(request_):
+    assert lint_feedback(GOOD | {"request": request_}) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You never deliver on time",
+        "Your plans never hold",
+        "You constantly interrupt the storage team",
+        "It was late again, as always",
+        "Everyone in the meeting was annoyed",
+        "Nobody on the team trusts it",
+    ],
+)
+def test_a_habit_or_a_crowd_is_a_count_nobody_made(text):
+    found = lint_feedback(GOOD | {"behaviour": text})
+    assert [f.code for f in found] == ["always-never"]
+    quoted = found[0].problem.split("'")[1].lower()
+    assert quoted in text.lower().split() or quoted in text.lower()
+    assert quoted in {"never", "constantly", "always", "everyone", "nobody"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The retry loop never stopped, and nobody was paged",
+        "The lock is never released when the write fails",
+        "Nobody had read the second option before the vote",
+        "Everyone on the rota was paged within four minutes",
+        "The limit was never tested",
+    ],
+)
+def test_never_and_nobody_may_report_one_case(text):
+    assert lint_feedback(GOOD | {"behaviour": text}) == []
 
 
 def test_feedback_of_another_form():

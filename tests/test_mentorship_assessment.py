@@ -171,6 +171,44 @@ def test_privacy(leak):
         assert broken(plan) == ["no names and no addresses"]
 
 
+@pytest.mark.parametrize("audience", ["Curlew", "the mentee", "My mentee"])
+def test_what_the_mentee_heard_is_no_sponsorship(audience):
+    plan = plan_of("excellent")
+    plan["sponsorship"][0]["audience"] = audience
+    assert broken(plan) == ["sponsorship that somebody heard"]
+
+
+MEETINGS = ("Productive conversation about priorities", "Discussed various matters of interest",
+            "Talked through current progress and goals", "Good session with helpful feedback",
+            "Reviewed next steps together", "Regular catch up on everything",
+            "Second meeting on career goals", "We talked about our plans")  # fmt: skip
+
+
+def test_entries_that_could_stand_in_any_ledger_are_no_ledger():
+    plan = plan_of("excellent")
+    said = [entry["what"] for entry in plan["ledger"]]
+    assert not any(map(oracle.hollow, said))
+    for most, broken_rules in ((2, []), (4, [oracle.OWN_WORDS.label]), (8, None)):
+        for entry, text in zip(plan["ledger"][:most], MEETINGS, strict=False):
+            entry["what"] = text
+        if broken_rules is None:
+            assert "could stand in any ledger" in oracle.no_plan(plan)
+            assert len(broken(plan)) == len(RULES)
+        else:
+            assert broken(plan) == broken_rules
+
+
+@pytest.mark.parametrize(
+    ("skill", "text", "named"),
+    [("review", "I left the reviews out", True), ("Review", "no review was held", True),
+     ("code review", "code reviews waited", True), ("e", "we stopped here", False),
+     ("art", "that part was artful", False), ("hiring", "nothing", False),
+     ("c", "C came last", True)],
+)  # fmt: skip
+def test_a_skill_is_named_by_its_word_and_not_by_letters_in_others(skill, text, named):
+    assert oracle.is_named(skill, text) is named
+
+
 def test_word_lists_can_be_beaten_and_that_is_what_the_person_is_for():
     """Fluent nonsense earns the machine's points. The rubric calls it void; this is the limit."""
     rng = random.Random(4)
@@ -291,6 +329,15 @@ def test_the_sum_over_problems_agrees_with_closed_form_and_simulation(name):
     assert oracle.best_handover(case)[0] <= min(
         mentoring.expected(case, mode).total_h for mode in mentoring.MODES
     ) * (1 + 1e-9)
+
+
+def test_the_gap_in_bands_by_hand():
+    # By work sample: 5, 6, 1 | 9, 4, 2 with groups 1, 0, 1 | 0, 1, 0.
+    rating, sample, group = [1, 2, 6, 5, 4, 9], [3, 9, 2, 1, 8, 7], [1, 0, 0, 1, 1, 0]
+    assert oracle.gap_in_bands(rating, sample, group, 2) == (3 - 6 + 4 - 5.5) / 2
+    # The first band holds one more; a band with one group does not count.
+    assert oracle.gap_in_bands([1, 2, 3, 9, 7], [1, 2, 3, 4, 5], [0, 0, 1, 1, 0], 2) == 1.75
+    assert oracle.gap_in_bands([1, 2, 3, 9], [1, 2, 3, 4], [0, 0, 1, 0], 2) == -6
 
 
 def test_exact_p_counts_every_deal():

@@ -118,6 +118,31 @@ def test_slider_values_hold_ends_and_start():
 
 
 @pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (131_072, "GPUs", "131,072 GPUs"),
+        (131_072.0, "", "131,072"),
+        (10_000, "tokens", "10,000 tokens"),
+        (9_999, "", "9999"),
+        (1024, "", "1024"),
+        (0.12345, "s", "0.1235 s"),
+        (-20_000, "", "-20,000"),
+        (3.35e12, "B/s", "3.35e+12 B/s"),
+    ],
+)
+def test_slider_text_writes_numbers_as_people_do(value, unit, text):
+    assert Slider(-1e6, 1e13, 1, unit=unit).text(value) == text
+
+
+def test_slider_texts_tell_its_values_apart():
+    slider = Slider(1024, 131_072, 16_384, log=True, steps=28, unit="GPUs")
+    texts = [slider.text(value) for value in slider.values]
+    assert [texts[0], texts[-1]] == ["1024 GPUs", "131,072 GPUs"]
+    assert "16,384 GPUs" in texts
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize(
     ("make", "named"),
     [
         (lambda: Slider(2, 1, 1), "low=2"),

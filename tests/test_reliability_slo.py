@@ -91,6 +91,14 @@ def test_no_traffic_is_no_error():
         (lambda: sli(3, 2), "good=3: must lie between 0 and valid=2"),
         (lambda: request_budget([3], [2], THREE_NINES), "minute 0: bad=3 of total=2"),
         (lambda: request_budget([1, 2], [3], THREE_NINES), "one number per minute in each"),
+        (
+            lambda: workbook_policy().evaluate([3], [2], THREE_NINES),
+            "day 0: bad=3 of total=2; every",
+        ),
+        (
+            lambda: workbook_policy().evaluate([1, 2], [3], THREE_NINES),
+            "one number per day in each",
+        ),
         (lambda: window_sum([1], 0), "minutes=0: must be a whole number, 1 or more"),
         (lambda: Policy.of([]), "steps is empty"),
         (lambda: Policy.of([(1, "a"), (0.5, "b")]), "each must be above the one before"),

@@ -140,8 +140,9 @@ class Slider:
         return sorted({self.low, *spots, self.high, self.start})
 
     def text(self, value) -> str:
-        """Return ``value`` as its label shows it."""
-        return f"{value:.4g} {self.unit}".strip()
+        """Return ``value`` as its label shows it: four digits, from 10,000 on in whole numbers."""
+        shown = f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
+        return f"{shown} {self.unit}".strip()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ A plan
 ``not_done``     list of sentences: what I did not do, and why
 ``ledger``       list of {date, what, evidence, outcome, minutes, mode}, oldest first
 
-A link is a URL, ``repository#118``, a path with a slash or file ending, or a commit hash.
+A link is a URL, ``repository#118`` (or ``!118``), a ticket (``SCHED-322``), a path with a slash or
+file ending, an arXiv number or a commit hash.
 The linter reads form, never truth: it cannot know whether the meeting took place.
 
 A Finding has ``code`` (a key of CODES), ``place`` ("outcomes[0].exit"), ``problem``, ``do`` and

@@ -28,29 +28,39 @@ STATE = re.compile(
 )
 CHANGE = re.compile(
     r"\b(?:improv\w+|increas\w+|reduc\w+|better|faster|more|grows?|growing|develop\w*|strengthen\w*|"
-    r"enhanc\w+|deepen\w*|progress\w*|stronger|fewer|less|becomes?)\b",
+    r"enhanc\w+|deepen\w*|progress\w*|stronger|fewer|less|becomes?|rises?|falls?|drops?)\b",
     re.IGNORECASE,
 )
 EVENT = re.compile(
     r"\b(?:merg\w+|approv\w+|accept\w+|sign(?:s|ed)|ship\w*|releas\w+|deploy\w*|present\w*|publish\w*|"
-    r"leads?|led|chairs?|chaired|writes?|wrote|written|runs?|ran|handl\w+|resolv\w+|clos(?:es|ed)|"
+    r"leads?|led|commands?|commanded|chairs?|chaired|writes?|wrote|written|runs?|ran|handl\w+|resolv\w+|clos(?:es|ed)|"
     r"reviewed|finds?|found|detect\w*|hands? over|handed over|teach\w*|taught|answer\w*|"
     r"diagnos\w+|reproduc\w+|rolls? back|rolled back|on[- ]call|pass(?:es|ed)|fil(?:es|ed)|"
     r"cit(?:es|ed)|adopt\w*|measur\w+|repairs?|repaired|proposes?|proposed|decides?|decided|"
-    r"deliver\w*|complet\w+|commits?|committed|records?|recorded|scor(?:es|ed))\b",
+    r"deliver\w*|complet\w+|commits?|committed|records?|recorded|scor(?:es|ed)|fix(?:es|ed)|"
+    r"gives?|gave|builds?|built|explains?|explained|debugs?|debugged|migrat\w+|implement\w+|"
+    r"opens|opened|submit\w*|mentors?|mentored|solves?|solved|demonstrates?|demonstrated|creates?|created|"
+    r"removes?|removed|replaces?|replaced|automat\w+|drafts?|drafted|hosts?|hosted|speaks?|spoke|"
+    r"is asked|are asked|names?|named|lands?|landed|sends?|sent|reviews|holds?|held)\b",
     re.IGNORECASE,
 )
 # A limit or a witness stands in for a count: whether it happened is seen by others.
 LIMIT = re.compile(
     r"\bwithin\b|\bwithout (?:me|help|a mentor|their mentor)\b|\balone\b|\bin production\b|"
-    r"\b(?:approved|accepted|adopted|merged|signed off|reviewed|cited) by\b",
+    r"\b(?:approved|accepted|adopted|merged|signed(?: off)?|reviewed|cited|confirmed) by\b|"
+    r"\b(?:that|which) (?:the |an? |another |their )?[\w-]+ (?:accepts?|adopts?|approves?|merges?|"
+    r"signs?)\b",
     re.IGNORECASE,
 )
-THRESHOLD = re.compile(r"\b(?:below|under|above|over|exceed\w*)\s+\d", re.IGNORECASE)
+THRESHOLD = re.compile(r"\b(?:below|under|above|over|within|exceed\w*)\s+\d", re.IGNORECASE)
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+# Words with a slash that lead nowhere: "and/or", "24/7", "n/a".
+_NO_PATH = r"(?!(?:and/or|s?he/\w+|his/her\w*|n/a|w/o|yes/no|\d+/\d+)(?![\w/.]))"
 LINK = re.compile(
-    r"https?://\S+|(?<!\S)[\w./-]+#\d+|(?<!\S)[\w.-]+(?:/[\w.%-]+)+|"
-    r"(?<!\S)[\w-]+\.(?:md|toml|py|ipynb|pdf|txt|csv|html|json|png)\b|"
+    rf"https?://\S+|(?<!\S)[\w./-]+[#!]\d+|(?<!\S){_NO_PATH}[\w.-]+(?:/[\w.%-]+)+|"
+    r"(?<!\S)[\w-]+\.(?:md|toml|py|ipynb|pdf|txt|csv|html|json|png|svg|log|ya?ml|docx?|xlsx?|pptx?|"
+    r"tex|rst|c|h|cc|cpp|cu|rs|go|java|js|ts|sh)\b|(?<!\S)arXiv:\d{4}\.\d{4,5}\b|"
+    r"(?<!\S)[A-Z]{2,10}-\d{2,}\b|"
     r"(?<![0-9a-zA-Z])(?=[a-f]*\d)[0-9a-f]{7,40}(?![0-9a-zA-Z])"
 )
 FULL_NAME = re.compile(r"^[A-Z][a-z]+(?:[ -][A-Z][a-z]+)+$")

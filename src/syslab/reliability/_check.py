@@ -40,17 +40,20 @@ def count(name: str, value: int, least: int = 1) -> int:
     return int(value)
 
 
-def counts_per_minute(bad, total) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as float arrays of one shape (minutes,), 0 <= bad <= total everywhere."""
+def counts(bad, total, per: str = "minute") -> tuple[np.ndarray, np.ndarray]:
+    """Return both as float arrays of one shape, 0 <= bad <= total everywhere.
+
+    ``per`` is what one value stands for, "minute" or "day"; errors name it.
+    """
     bad, total = np.atleast_1d(np.asarray(bad, float)), np.atleast_1d(np.asarray(total, float))
     if bad.shape != total.shape or bad.ndim != 1:
         raise ValueError(
-            f"bad has shape {bad.shape} and total {total.shape}; give one number per minute in each"
+            f"bad has shape {bad.shape} and total {total.shape}; give one number per {per} in each"
         )
     if not ((bad >= 0) & (bad <= total)).all():
         at = int(np.argmin((bad >= 0) & (bad <= total)))
         raise ValueError(
-            f"minute {at}: bad={bad[at]:g} of total={total[at]:g}; every minute needs "
+            f"{per} {at}: bad={bad[at]:g} of total={total[at]:g}; every {per} needs "
             "0 <= bad <= total"
         )
     return bad, total

@@ -177,7 +177,7 @@ def burn_series(bad, total, slo: SLO, window_min: int) -> np.ndarray:
 
     Windows that reach back before the first minute hold the minutes there are.
     """
-    bad, total = _check.counts_per_minute(bad, total)
+    bad, total = _check.counts(bad, total)
     return (
         error_ratio(window_sum(bad, window_min), window_sum(total, window_min)) / slo.budget_ratio
     )
@@ -185,7 +185,7 @@ def burn_series(bad, total, slo: SLO, window_min: int) -> np.ndarray:
 
 def holds(rule: BurnRule, bad, total, slo: SLO) -> np.ndarray:
     """Return the minutes in which the rule holds, bool, shape (minutes,)."""
-    bad, total = _check.counts_per_minute(bad, total)
+    bad, total = _check.counts(bad, total)
     limit = rule.threshold(slo)
     over = [error_ratio(window_sum(bad, w), window_sum(total, w)) > limit for w in rule.windows_min]
     return np.logical_and.reduce(over)

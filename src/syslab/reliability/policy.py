@@ -93,7 +93,7 @@ class Policy:
             Requests of each day. The budget is that of the requests really seen in the window;
             before a whole window has passed, its first days are taken as typical of it.
         """
-        bad, total = _check.counts_per_minute(bad, total)
+        bad, total = _check.counts(bad, total, per="day")
         days = max(1, round(slo.window_days))
         seen = np.minimum(np.arange(1, len(bad) + 1), days)
         expected = window_sum(total, days) * days / seen

@@ -121,7 +121,7 @@ def good_minutes(bad, total, worst_ratio: float) -> np.ndarray:
     worst_ratio : float
         Share of bad requests that a good minute may have.
     """
-    bad, total = _check.counts_per_minute(bad, total)
+    bad, total = _check.counts(bad, total)
     return error_ratio(bad, total) <= _check.share("worst_ratio", worst_ratio)
 
 
@@ -135,7 +135,7 @@ def request_budget(bad, total, slo: SLO, expected_requests: float | None = None)
     expected_requests : float, optional
         Requests of a whole window. Left out, the minutes given are taken as typical of it.
     """
-    bad, total = _check.counts_per_minute(bad, total)
+    bad, total = _check.counts(bad, total)
     if expected_requests is None:
         expected_requests = total.mean() * slo.window_min
     allowed = slo.allowed_bad(_check.positive("expected_requests", expected_requests))
@@ -153,7 +153,7 @@ def budget_left(bad, total, slo: SLO, expected_requests: float | None = None) ->
 
     The window is taken to start with the first minute: nothing that was spent comes back.
     """
-    bad, total = _check.counts_per_minute(bad, total)
+    bad, total = _check.counts(bad, total)
     budget = request_budget(bad, total, slo, expected_requests)
     return 1 - np.cumsum(bad) / budget.allowed
 
@@ -164,7 +164,7 @@ def rolling_spent(bad, total, slo: SLO) -> np.ndarray:
     Counts the requests really seen, so an objective is met exactly where the value is at most 1.
     Before a whole window has passed, the minutes so far are the window.
     """
-    bad, total = _check.counts_per_minute(bad, total)
+    bad, total = _check.counts(bad, total)
     minutes = max(1, round(slo.window_min))
     return error_ratio(window_sum(bad, minutes), window_sum(total, minutes)) / slo.budget_ratio
 

@@ -77,6 +77,39 @@ def _text(row: Any, key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+# What is left of "we had a productive meeting and discussed various topics" is nothing.
+EMPTY_WORDS = frozenset(
+    words(
+        """
+    a about across advice agreed align aligned alignment all also an and any are as at back be by
+    call career catch chat check conversation current currently daily did discussed discussing
+    discussion everything feedback focus for from future general goal goals good great had has have
+    he hello helped helpful her hers him his how i ideas impact in interest interesting is issues it
+    items its learned learning learnings look looked made matter matters me meeting meetings mentee
+    mentor met month monthly more my new next nice of on one open opinions our over overall plan
+    planning plans positive priorities priority productive progress questions regular review
+    reviewed second session sessions several shared she some status steps stuff sync talk talked
+    talking that the their them things this thoughts through time to together topic topics up
+    update updates us useful value various very was we week weekly went were what when where which
+    with work worked working you your
+    """
+    )
+)
+
+
+def hollow(text: str) -> bool:
+    """Whether a sentence could stand in any ledger: fewer than two words that say what it was."""
+    return len(set(words(text)) - EMPTY_WORDS) < 2
+
+
+def hollow_entries(plan: dict) -> list[str]:
+    """What the ledger's entries say, of those that could stand in any ledger."""
+    said = [_text(row, "what") for row in _list(plan, "ledger")]
+    return [text for text in said if text and hollow(text)]
+
+
+SMALL = words("one two three four five six seven eight nine ten eleven twelve")
+
 # ----------------------------------------------------------------------------- rules of a plan
 
 
@@ -92,6 +125,12 @@ def no_plan(plan: Any) -> str:
         return "no outcome is named in words: is plan.toml still the template?"
     if not any(len(words(_text(row, "what"))) >= 3 for row in _list(plan, "ledger")):
         return "the ledger is empty: enter what happened, one entry per meeting or act"
+    empty = hollow_entries(plan)
+    if 3 * len(empty) > 2 * len(_list(plan, "ledger")):
+        return (
+            f"{len(empty)} of {len(_list(plan, 'ledger'))} entries could stand in any ledger, such "
+            f"as {empty[0][:50]!r}: enter what happened"
+        )
     bags = [frozenset(words(text)) for text in said]
     copied = [
         text
@@ -202,6 +241,11 @@ def _needs_sponsorship(plan: dict) -> str:
         day = as_date(row.get("date")) if isinstance(row, dict) else None
         if day and begins and ends and not begins <= day <= ends:
             return f"sponsorship[{i}].date: {day} is not within the plan"
+        heard, name = _text(row, "audience"), _text(plan.get("mentee"), "pseudonym")
+        if re.fullmatch(r"(?:the |my )?mentee", heard, re.IGNORECASE) or (
+            name and heard.casefold() == name.casefold()
+        ):
+            return f"sponsorship[{i}].audience: what is said to the mentee is feedback"
         for key, least in (("act", 4), ("result", 2)):
             if len(words(_text(row, key))) < least:
                 return f"sponsorship[{i}].{key}: say what was said or done, and what came of it"
@@ -265,6 +309,9 @@ def _needs_own_words(plan: dict) -> str:
     twice = [a for a, b in combinations(said, 2) if alike(a, b) >= ALIKE]
     if len(twice) > 2:
         return f"{len(twice)} pairs of sentences say the same, such as {twice[0][:50]!r}"
+    empty = hollow_entries(plan)
+    if 3 * len(empty) > len(_list(plan, "ledger")):
+        return f"{len(empty)} entries could stand in any ledger, such as {empty[0][:50]!r}"
     return ""
 
 
@@ -277,23 +324,32 @@ PLAN: tuple[Rule, ...] = (
     Rule("one to four outcomes, each with where it stands today", 1,
          (("no-outcome", ""), ("duplicate-outcome", ""), ("start-no-evidence", "outcomes")),
          _needs_outcomes),
-    Rule("exit criteria that a stranger could check", 3,
+    Rule("exit criteria that a stranger could check", 6,
          (("exit-missing", ""), ("exit-vague", "")), _needs_exits),
     Rule("topics, each with an outcome and a mode", 1,
          (("unknown-outcome", "topics"), ("unknown-mode", "topics")), _needs_topics),
-    Rule("sponsorship that somebody heard", 2,
+    Rule("sponsorship that somebody heard", 3,
          (("no-sponsorship", ""), ("no-audience", "")), _needs_sponsorship),
     Rule("a risk, its sign and a response", 1, (), _needs_risk),
-    Rule("what was not done", 1, (("not-done-empty", ""),), _needs_undone),
-    Rule("a ledger in order, within the plan, of the past", 2,
+    Rule("what was not done", 2, (("not-done-empty", ""),), _needs_undone),
+    Rule("a ledger in order, within the plan, of the past", 4,
          (("before-begin", ""), ("after-end", ""), ("future", ""), ("order", "")), _needs_ledger),
-    Rule("evidence for the entries, most of it a link", 3, (("no-evidence", ""),), _needs_links),
+    Rule("evidence for the entries, most of it a link", 6, (("no-evidence", ""),), _needs_links),
     Rule("every outcome worked on, in more than one mode", 1,
          (("outcome-no-entry", ""), ("unknown-outcome", "ledger"), ("unknown-mode", "ledger")),
          _needs_modes),
     Rule("no names and no addresses", 2, (("real-name", ""), ("e-mail", "")), _needs_pseudonym),
 )  # fmt: skip
-OWN_WORDS = Rule("every sentence says something of its own", 3, (), _needs_own_words)
+OWN_WORDS = Rule("every sentence says something of its own", 5, (), _needs_own_words)
+
+
+def is_named(skill: str, text: str) -> bool:
+    """Whether a text speaks of a skill: "review" in "reviews", but "art" not in "part" or "artist".
+
+    Short names must stand alone.
+    """
+    ending = r"(?!\w)" if len(skill) < 4 else ""
+    return bool(re.search(rf"(?<!\w){re.escape(skill.strip())}{ending}", text, re.IGNORECASE))
 
 
 def planned_days(plan: dict) -> int:
@@ -357,7 +413,9 @@ def feedback_problem(parts: Any, said: str, notes: str) -> str:
         if alike(one, two) >= 0.6:
             return f"{a} and {b} say the same"
     told = {key: parts[key] for key in ("situation", "behaviour", "effect")}
-    known = set(re.findall(r"\d+", notes))
+    known = set(re.findall(r"\d+", notes)) | {
+        str(number) for number, word in enumerate(SMALL, 1) if word in words(notes)
+    }
     for key, text in told.items():
         for number in re.findall(r"\d+", text):
             if number not in known and not re.fullmatch(r"20\d\d", number):
@@ -374,6 +432,9 @@ def feedback_problem(parts: Any, said: str, notes: str) -> str:
         here = " ".join(words(text))
         if any(" ".join(draft[i : i + 4]) in here for i in range(len(draft) - 3)):
             return "it repeats the draft word for word"
+    for key, text in parts.items():
+        if len(re.findall(r"[.!?]\s+(?=[A-Z0-9])", text.strip())) > 1 or len(text.split()) > 45:
+            return f"{key} is longer than a sentence or two: what belongs there, and no more"
     if len(words(parts["request"])) < 5:
         return "the request is too short to act on: what, and by when"
     return ""
@@ -449,6 +510,22 @@ def best_handover(situation: Any, steps: int = 50) -> tuple[float, tuple[str, fl
 
 
 # -------------------------------------------------------------------------------------- bias
+
+
+def gap_in_bands(rating: Any, work_sample: Any, group: Any, bands: int) -> float:
+    """Plain mean over the bands that hold both groups, of group 1 less group 0; from lists.
+
+    The first ``n % bands`` bands hold one candidate more.
+    """
+    rows = sorted(zip(work_sample, rating, group, strict=True), key=lambda row: row[0])
+    size, longer = divmod(len(rows), bands)
+    gaps = []
+    for band in range(bands):
+        taken, rows = rows[: size + (band < longer)], rows[size + (band < longer) :]
+        sides = [[r for _, r, g in taken if g == side] for side in (0, 1)]
+        if all(sides):
+            gaps.append(sum(sides[1]) / len(sides[1]) - sum(sides[0]) / len(sides[0]))
+    return sum(gaps) / len(gaps)
 
 
 def exact_p(rating: Any, work_sample: Any, group: Any, bands: int) -> float:
