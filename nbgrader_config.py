@@ -75,6 +75,8 @@ c.CourseDirectory.ignore = [
 
 c.Exchange.root = str(EXCHANGE)
 c.Exchange.assignment_dir = str(WORK)
+# Takes plain files only, and nothing that somebody else put there in a learner's name.
+c.ExchangeFactory.collect = "syslab.grading.collect.PlainCollect"
 c.Exchange.cache = str(ROOT / ".syslab" / "nbgrader_cache")
 
 # Measurements take longer than nbgrader's 30 s; a notebook that names a kernel this machine does

@@ -143,6 +143,14 @@ def test_the_environment_is_the_one_given(template, tmp_path, monkeypatch):
     assert made.cells[0].outputs[0].data["text/plain"] == "['ONLY']"
 
 
+def test_the_template_itself_holds_no_secret(tmp_path, monkeypatch):
+    """A kernel can read the variables that its template was started with."""
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    with service.Template(modules=[]) as template:
+        made = run(template, notebook("b'hunter2' in open('/proc/self/environ', 'rb').read()"))
+    assert made.cells[0].outputs[0].data["text/plain"] == "False"
+
+
 def test_a_template_that_is_gone_is_named(tmp_path):
     template = service.Template(modules=[])
     template.wait()

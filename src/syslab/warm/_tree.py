@@ -39,14 +39,14 @@ INODES_PER_MIB, INODES_LEAST = 64, 4096
 
 @cache
 def system_paths() -> tuple[str, ...]:
-    """Return the paths that Python and its libraries read: the system, Python, this package."""
+    """Return the paths that Python and its libraries read: the system, Python, this folder."""
     found = [path for path in SYSTEM if os.path.lexists(path)]
     for pattern in ETC:
         found += sorted(glob(f"/etc/{pattern}"))
     for prefix in (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix):
         found.append(os.path.abspath(prefix))
     found += (sysconfig.get_path("stdlib"), os.path.realpath(sys.executable))
-    found.append(str(Path(__file__).resolve().parents[1]))
+    found.append(str(Path(__file__).resolve().parent))
     return without_nested(found)
 
 

@@ -37,6 +37,11 @@ _SINGLE = (
     "MKL_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+KEPT = (
+    "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH",
+    "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES",
+    "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME",
+)  # fmt: skip
 START_LIMIT_S = 120.0
 _AVAILABLE = hasattr(os, "fork") and hasattr(socket, "AF_UNIX")
 _NO_FORK = "warm kernels need os.fork: use Linux or macOS, or stock kernels"
@@ -95,7 +100,8 @@ class Template:
     modules
         What it imports before the first kernel; one that is not there is left out.
     environment
-        Variables of the template and, unless a kernel is given others, of its kernels.
+        Variables that its own process starts with, by default those of `KEPT` that are set here:
+        a kernel can read them in ``/proc``, so no secret may be among them.
 
     Raises
     ------
@@ -108,7 +114,7 @@ class Template:
     ) -> None:
         if not _AVAILABLE:
             raise WarmError(_NO_FORK)
-        own = dict(os.environ if environment is None else environment)
+        own = _kept() if environment is None else dict(environment)
         self.folder, self.address = _new_address()
         theirs, self._owner = os.pipe()
         try:
@@ -192,6 +198,11 @@ class Template:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _kept() -> dict[str, str]:
+    """What Python needs of this process's environment, and nothing that might be a secret."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
+
+
 _NOT_STARTED = (
     "the warm template did not start (exit code {code}); run `python -m syslab.warm.template` by "
     "hand to see why, or use stock kernels"
@@ -268,7 +279,7 @@ def resident(folder: Path, modules: Sequence[str] = MODULES, idle_s: float = 120
             probe.connect(address)
         return address
     place, address = _new_address()
-    process, starting = _start(address, modules, os.environ, owner=-1, idle_s=idle_s)
+    process, starting = _start(address, modules, _kept(), owner=-1, idle_s=idle_s)
     if not _became_ready(starting):
         shutil.rmtree(place, ignore_errors=True)
         raise WarmError(_NOT_STARTED.format(code=process.poll()))
