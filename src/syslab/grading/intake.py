@@ -31,6 +31,8 @@ _IMPORTABLE = (".py", ".pyw", ".pyc", ".pyo", ".so", ".pyd")
 _PICKED_UP = ("matplotlibrc", "pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml")
 _PICKED_UP_ENDS = (".pth", ".egg-link", "_config.py", "_config.json")
 _PICKED_UP_FOLDERS = (".dist-info", ".egg-info", ".egg")
+# Formgrader serves what lies beside a notebook, in the marker's session.
+_PAGES = (".html", ".htm", ".xhtml", ".xht", ".svg", ".svgz", ".xml", ".mhtml", ".js", ".mjs")
 _NEVER_IMPORTED = frozenset({"syslab", "conftest", "sitecustomize", "usercustomize", "__main__"})
 _SKEW_S = 600  # a clock may be off by this much
 _MOST_CANDIDATES = 20
@@ -409,6 +411,8 @@ class _Reading:
             return "hidden-left-out"
         if place not in self.own and (self._in_the_way(place) or _shadows(parts)):
             return "shadow-left-out"
+        if place not in self.own and parts[-1].lower().endswith(_PAGES):
+            return "page-left-out"
         return ""
 
     def _in_the_way(self, place: str) -> bool:
@@ -434,6 +438,8 @@ _LEFT_OUT = {
     "name-left-out": "{} has odd characters in its name and was left out: rename it.",
     "shadow-left-out": "{} would take the place of a module or its settings and was left out: "
     "rename it.",
+    "page-left-out": "{} is a page that could act in the marker's browser and was left out: hand "
+    "in a picture or a text.",
     "large-left-out": "{} is too large and was left out: hand in less.",
     "deep-left-out": "{} lies too deep and was left out: use fewer folders.",
 }

@@ -123,6 +123,7 @@ _TABLE = [
             "hidden-left-out": "files whose name begins with a dot were left out",
             "name-left-out": "file names with control characters were left out",
             "shadow-left-out": "files named like a module or its configuration were left out",
+            "page-left-out": "pages that could act in the marker's browser were left out",
             "large-left-out": "files beyond the limits of size were left out",
             "deep-left-out": "folders nested beyond the limit were left out",
             "crowd-left-out": "more files than the limit: only the notebooks were taken",

@@ -32,7 +32,10 @@ MAX_LINES = 20_000
 
 # What the answers rest on at every check, and what else a test cell may call. IPython itself
 # takes some builtins away or puts others in their place while a cell runs.
-NEAR = ("builtins", "math", "numbers", "numpy", "numpy.core.numeric", "numpy.core.fromnumeric")
+NEAR = (
+    "builtins", "math", "numbers", "numpy", "numpy._core.numeric", "numpy._core.fromnumeric",
+    "numpy.core.numeric", "numpy.core.fromnumeric",
+)  # fmt: skip
 FAR = (
     "syslab", "numpy", "collections", "contextlib", "copy", "functools", "itertools", "operator",
     "random", "statistics", "time", "pandas", "torch",
@@ -140,9 +143,9 @@ def _hook(
     from_course = _trusted()
     # Doing it by way of these is doing it.
     passes = frozenset(
-        ["<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>"]
-        + [importlib.import_module(name).__file__ for name in ("ctypes", "inspect")]
+        importlib.import_module(name).__file__ for name in ("ctypes", "inspect")
     ).__contains__
+    loads = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
     describe, names_of, is_text_of = _describer(), _namer(), _file_comparer()
     import _thread
 
@@ -162,16 +165,19 @@ def _hook(
     busy: set[int] = set()
     told: set[Any] = set()
     last_names: dict[Any, Any] = {}
-    judged = False
+    judged, latest = False, None
 
     def alarm(what: str, detail: str) -> None:
         if (what, detail) not in told and size(told) < 200:
             told.add((what, detail))
             tell(("alarm", what, detail[:300]))
 
-    def outsider(frame: Any) -> bool:
+    def outsider(frame: Any, event: str) -> bool:
         """Whether the code that did this is the learner's, directly or through ctypes."""
-        while frame is not None and passes(frame.f_code.co_filename):
+        importing = event == "compile"
+        while frame is not None and (
+            passes(frame.f_code.co_filename) or (importing and frame.f_code.co_filename in loads)
+        ):
             frame = frame.f_back
         return frame is not None and not from_course(frame.f_code.co_filename)
 
@@ -199,7 +205,7 @@ def _hook(
         return event
 
     def report(what: str, args: tuple[Any, ...]) -> None:
-        nonlocal judged
+        nonlocal judged, latest
         caller = frame_of(2)
         me = args[0]
         if thread() != main:
@@ -219,6 +225,9 @@ def _hook(
                 alarm("changed", name)
             return
         if what == "ask":
+            if me is not latest:  # another cell's
+                latest = me
+                last_names.clear()
             judged, above, count = False, caller, 0
             while above is not None:
                 count += above.f_code is asks
@@ -264,7 +273,7 @@ def _hook(
                 report(event[prefix_size:], args)
                 return
             what = suspicious(event, args)
-            if what and (event == "sys.addaudithook" or outsider(frame_of(1))):
+            if what and (event == "sys.addaudithook" or outsider(frame_of(1), event)):
                 alarm(event, what)
         finally:
             busy.discard(me)
