@@ -226,7 +226,7 @@ def plain(value: Any) -> Any:
 
 def same(have: Any, want: Any) -> bool:
     """Equality of plain values; floats agree to 1e-9, a truth value is not a number."""
-    if _class(have) != _class(want):
+    if _class(have) is not _class(want):
         return False
     if isinstance(want, (int, float)):
         return have == want or math.isclose(have, want, rel_tol=1e-9)
@@ -239,9 +239,7 @@ def same(have: Any, want: Any) -> bool:
 
 def _class(value: Any) -> type:
     """The type that counts: int and float are one, a truth value is its own."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float
-    return type(value)
+    return float if type(value) in (int, float) else type(value)
 
 
 def _hashable(value: Any) -> Any:

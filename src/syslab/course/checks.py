@@ -43,6 +43,9 @@ WIDTH = 96  # columns of a printed check
 CONTINUED = 6  # spaces before what does not fit on its first line; `scores` joins it again
 
 _MISSING = object()
+# Audit events: the only thing that can be told past the learner's code. Nobody listens but
+# `syslab.warm.integrity`, where a class is graded.
+_tell = sys.audit
 
 
 class _Unanswered(Exception):
@@ -117,7 +120,7 @@ class Check:
                 for owner, attribute in self._closes:
                     stack.enter_context(guard.closed(owner, attribute))
                 stack.enter_context(self._learners_names())
-                return target(*args, **kwargs)
+                return _itself(target(*args, **kwargs))
 
         return call
 
@@ -130,7 +133,7 @@ class Check:
                 raise _Unanswered(_undefined(name))
             if value is None or value is NotImplemented or value is Ellipsis:
                 raise _Unanswered(f"`{name}` is still {value!r}: give it your answer")
-            return value
+            return _itself(value)
 
         return get
 
@@ -270,6 +273,7 @@ class Check:
             points = self.points
         else:
             points = math.floor(self.points * (total - missed) / total * 100 + 1e-9) / 100
+        _tell("syslab.check.score", self, points)
         print(f"{self._verdict()}: {points:g} of {self.points:g} points")
         if self._failures and os.environ.get("NBGRADER_VALIDATING"):
             # nbgrader's Validate shows a failed cell's stderr and nothing else of it.
@@ -289,8 +293,10 @@ class Check:
     ) -> bool:
         if not weight > 0:
             raise ValueError(f"weight must be positive, got {weight!r} in {label!r}")
+        _tell("syslab.check.ask", self)
         reason = "not run: stopped above" if self._stopped else self._reason(answer, judge)
         good = reason is None
+        _tell("syslab.check.done", self, label, float(weight), self._hidden, good)
         self._weights.append((float(weight), good, self._hidden))
         mark = " (hidden)" if self._hidden else ""
         line = f"PASS{mark}  {label}" if good else f"FAIL{mark}  {label}: {reason}"
@@ -307,6 +313,7 @@ class Check:
         try:
             with self._quietly(), guard.time_limit(self._limit_s):
                 got = answer() if callable(answer) else answer
+                _tell("syslab.check.judge", self)
                 return judge(got)
         except _Unanswered as caught:
             self._answered = answered
@@ -412,6 +419,14 @@ def _wrapped(line: str) -> str:
         )
         for number, part in enumerate(line.splitlines())
     )
+
+
+def _itself(value: Any) -> Any:
+    if guard.equals_anything(value):
+        raise _Unanswered(
+            "this claims to equal whatever it is compared with: give the value itself"
+        )
+    return value
 
 
 def _undefined(name: str) -> str:

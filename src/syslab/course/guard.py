@@ -4,6 +4,7 @@ quiet         stderr, warnings and logging are swallowed: nbgrader takes any std
 time_limit    an endless loop becomes a failed check instead of a dead cell
 closed        functions the exercise asks for raise when the answer calls them
 own_copy      the answer may change its arguments without changing the check's
+equals_anything  an object that says yes to every comparison is no answer
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import itertools
 import logging
 import os
 import signal
@@ -159,3 +161,22 @@ def own_copy(value: Any) -> Any:
     if torch is not None and kind is getattr(torch, "Tensor", None) and value.is_leaf:
         return value.detach().clone().requires_grad_(value.requires_grad)
     return value
+
+
+class _Nobody:
+    """What nothing equals."""
+
+
+def equals_anything(value: Any, depth: int = 2) -> bool:
+    """Whether a value, or an item of it, says that it equals whatever it is compared with."""
+    kind = type(value)
+    if depth and kind in (list, tuple, set, dict):
+        items = value.values() if kind is dict else value
+        seen = {type(item): item for item in itertools.islice(items, 10_000)}
+        return any(equals_anything(item, depth - 1) for item in seen.values())
+    if not isinstance(getattr(kind, "__eq__", None), types.FunctionType):
+        return False  # Python's own comparison, or that of a compiled library
+    try:
+        return bool(value == _Nobody()) and bool(value == _Nobody)
+    except Exception:  # an array's truth value, say
+        return False

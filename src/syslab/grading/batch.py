@@ -18,7 +18,7 @@ from typing import Any
 from syslab.course import nbgrader_apps
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
-from syslab.grading import spool
+from syslab.grading import spool, tamper
 from syslab.grading.engines import Engine
 from syslab.grading.execute import Executed, Job, Limits
 from syslab.grading.intake import Intake, Refused, read
@@ -98,7 +98,8 @@ def grade(
     if options.sandboxed:
         _require_sandbox()
     store = spool.Spool(assignment)
-    with store.locked():
+    where = config.CourseDirectory
+    with store.locked(str(where.get("db_url", "")), str(where.get("course_id", ""))):
         record_tests(assignment, config)
         if options.resume:
             students = store.plan()
@@ -177,6 +178,7 @@ def _run(
     """Rows as they are recorded: first what needs no running, then the rest as it ends."""
     pending: dict[str, _Ready] = {}
     settled: list[Row] = []
+    kept: list[tuple[_Ready, Executed]] = []
 
     def jobs() -> Iterator[Job]:
         for student in students:
@@ -184,9 +186,9 @@ def _run(
             if isinstance(ready, Row):
                 settled.append(ready)
                 continue
-            kept = store.executed(student, ready.key)
-            if kept is not None:
-                settled.append(_record(recorder, store, ready, kept))
+            before = store.executed(student, ready.key)
+            if before is not None:
+                kept.append((ready, before))
                 continue
             pending[student] = ready
             yield ready.job
@@ -199,26 +201,31 @@ def _run(
     waiting = jobs()
     first = next(waiting, None)  # no engine, and no template, where nothing is to be run
     yield from told(settled)
-    if first is None:
+    if first is None and not kept:
         return
     machine = engine()
     try:
-        for done in machine.run(_chained(first, waiting)):
+        like = replace(first or kept[0][0].job, notebooks=dict.fromkeys(recorder.known, ""))
+        proof = tamper.reference(assignment, machine, recorder.helpers, like)
+        for done in machine.run(_chained(first, waiting, proof.own_modules)):
             ready = pending.pop(done.student)
             if done.error:
                 settled.append(_failed(ready, done))
             else:
                 store.keep(done.student, ready.key, done)
-                settled.append(_record(recorder, store, ready, done))
+                settled.append(_record(recorder, store, ready, done, proof))
             yield from told(settled)
     finally:
         machine.close()
+    settled += [_record(recorder, store, ready, done, proof) for ready, done in kept]
     yield from told(settled)
 
 
-def _chained(first: Job, others: Iterator[Job]) -> Iterator[Job]:
-    yield first
-    yield from others
+def _chained(first: Job | None, others: Iterator[Job], modules: tuple[str, ...]) -> Iterator[Job]:
+    if first is not None:
+        yield replace(first, modules=modules)
+    for job in others:
+        yield replace(job, modules=modules)
 
 
 def _prepare(
@@ -255,8 +262,14 @@ def _prepare(
     return _Ready(intake, job, key)
 
 
-def _record(recorder: Recorder, store: spool.Spool, ready: _Ready, done: Executed) -> Row:
-    verdicts = [*ready.intake.notes, *_incidents(done)]
+def _record(
+    recorder: Recorder,
+    store: spool.Spool,
+    ready: _Ready,
+    done: Executed,
+    proof: tamper.Reference,
+) -> Row:
+    verdicts = [*ready.intake.notes, *_incidents(done), *tamper.judge(done, proof)]
     recorder.record(done.student, done.notebooks, ready.job.files, ready.intake.timestamp, verdicts)
     store.recorded(done.student, ready.key, verdicts)
     row = _row(recorder, done.student, "graded", verdicts)
@@ -277,6 +290,8 @@ _SAID = {
     "kernel-died": "the kernel ended in `{cell}`, so the cells after it did not run: run the "
     "notebook from the top to see why.",
     "out-of-memory": "`{cell}` asked for more memory than there is: look at the sizes it makes.",
+    "processes-limit": "`{cell}` started more processes or connections than there may be: start "
+    "fewer of them.",
     "output-flood": "`{cell}` printed more than the limit: print less of it.",
     "notebook-timeout": "the notebook ran past its time in `{cell}`: look for what takes long.",
 }

@@ -15,9 +15,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from syslab.course.errors import CourseError
-from syslab.grading.execute import Executed, Job
+from syslab.grading.execute import REPORTER, Executed, Job
 from syslab.warm import service
 
+# Beside what notebooks import: what the witness in each kernel watches.
+MODULES = (*service.MODULES, REPORTER.partition(":")[0])
 TRIES = 2  # a job whose worker or template vanished is run once more
 
 
@@ -46,7 +48,7 @@ class Local:
         if workers is not None and workers < 1:
             raise CourseError(f"--workers is {workers}.", "Give 1 or more; default: one per core.")
         self.workers = workers or len(os.sched_getaffinity(0)) if _AFFINITY else workers or 1
-        self.template = service.Template()
+        self.template = service.Template(MODULES)
         self._running: dict[Connection, _Worker] = {}
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Executed]:
@@ -102,7 +104,7 @@ class Local:
     def _renew(self) -> None:
         """A template that died: another one, and workers that know it."""
         self.template.close()
-        self.template = service.Template()
+        self.template = service.Template(MODULES)
         self.template.wait()
         for link, worker in list(self._running.items()):
             if worker.ticket is None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import secrets
 import tempfile
 import threading
 import time
@@ -23,11 +25,14 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbgrader.preprocessors import Execute
 
-from syslab.warm import provisioner, service
+from syslab.warm import integrity, provisioner, service
 from syslab.warm.provisioner import WarmProvisioner
 
 GRACE_S = 5.0  # for a cell that was interrupted to let go
 NOT_RUN = "NotRun"
+REPORTER = "syslab.course.checks:Check"
+BETWEEN = ""  # what the witness said after one cell and before the next
+PIPE_BYTES = 1 << 20  # the most a pipe holds
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Job:
     """Everything that running a submission takes; picklable, so that any machine can run it.
 
     `notebooks` are file name -> text of the sanitised notebook, `files` relative path -> content
-    of what lies beside them, `course` the folder whose `readable` parts the cells may read.
+    of what lies beside them, `course` the folder whose `readable` parts the cells may read,
+    `modules` what is imported beforehand because the test cells rest on it.
     """
 
     student: str
@@ -64,6 +70,7 @@ class Job:
     limits: Limits = Limits()
     sandboxed: bool = True
     probe: str = ""
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,14 +87,16 @@ class Executed:
     """What became of a job.
 
     `ended` maps the notebooks that were cut short to the reason, `probes` each notebook to what
-    `Job.probe` answered after its test cells, `wall_s` is the time it took, `cells_s` the part
-    the cells themselves took.
+    `Job.probe` answered after its test cells, `evidence` to what the witness in the kernel said
+    while each cell ran (`syslab.warm.integrity`), `wall_s` is the time it took, `cells_s` the
+    part the cells themselves took.
     """
 
     student: str
     notebooks: dict[str, str]
     ended: dict[str, Ended] = field(default_factory=dict)
     probes: dict[str, dict[str, str]] = field(default_factory=dict)
+    evidence: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     cell_s: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
     error: str = ""
@@ -113,8 +122,8 @@ def run(job: Job, address: str = "") -> Executed:
     done = Executed(job.student, {})
     for name, text in job.notebooks.items():
         notebook = nbformat.reads(text, as_version=4)
-        with _scratch(job) as (folder, sockets):
-            runner = _Runner(job, address, folder, sockets)
+        with _scratch(job) as (folder, sockets), _Witness(job, folder.parent) as witness:
+            runner = _Runner(job, address, folder, sockets, witness)
             try:
                 runner.run(notebook)
             except service.WarmError as error:
@@ -124,6 +133,7 @@ def run(job: Job, address: str = "") -> Executed:
             _mark_not_run(notebook, runner.ended)
         done.notebooks[name] = nbformat.writes(notebook, version=4)
         done.probes[name] = runner.probes
+        done.evidence[name] = runner.evidence
         done.cell_s.update(runner.cell_s)
     done.wall_s = time.perf_counter() - began
     return done
@@ -186,12 +196,24 @@ def _policy(job: Job, folder: Path, sockets: Path) -> Any:
 _ENFORCED = ("memory_bytes", "cpu_s", "processes", "file_bytes", "disk_bytes")
 
 
+# What the sandbox ended a kernel for, as a verdict.
+_EXCEEDED = {
+    "memory_bytes": "out-of-memory",
+    "cpu_s": "notebook-timeout",
+    "sockets": "processes-limit",
+}
+
+
 class _Runner(Execute):
     """nbgrader's Execute on a warm kernel, with an end to everything."""
 
-    def __init__(self, job: Job, address: str, folder: Path, sockets: Path) -> None:
+    def __init__(
+        self, job: Job, address: str, folder: Path, sockets: Path, witness: _Witness
+    ) -> None:
         super().__init__()
         self.job, self.address, self.folder, self.sockets = job, address, folder, sockets
+        self.witness = witness
+        self.evidence: dict[str, list[Any]] = {}
         self.timeout = max(1, round(job.limits.cell_s))
         self.kernel_name = "python3"
         self.record_timing = False
@@ -215,7 +237,9 @@ class _Runner(Execute):
         try:
             self.preprocess(notebook, resources)
         except DeadKernelError:
-            self._end("kernel-died")
+            self._end(_EXCEEDED.get(self._warm.exceeded, "kernel-died"))
+        except (ValueError, KeyError, TypeError):  # what came over its sockets was no message
+            self._stop("kernel-died")
         except CellTimeoutError:
             self._end("output-flood")
         finally:
@@ -228,6 +252,7 @@ class _Runner(Execute):
             config=self.config,
             environment=environment(self.job, self.folder),
             policy=_policy(self.job, self.folder, self.sockets) if self.job.sandboxed else None,
+            witness=self.witness.request,
             sockets=self.sockets,
         )
         self._warm = self.km.provisioner
@@ -238,10 +263,19 @@ class _Runner(Execute):
     def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
         meta = cell.metadata.get("nbgrader") or {}
         self._cell = meta.get("grade_id") or cell.get("id", f"cell {index + 1}")
-        cell, resources = super().preprocess_cell(cell, resources, index)
+        self._hear(BETWEEN)
+        try:
+            cell, resources = super().preprocess_cell(cell, resources, index)
+        finally:
+            self._hear(self._cell)
         if self.job.probe and meta.get("grade") and cell.cell_type == "code":
             self.probes[meta["grade_id"]] = run_sync(self._ask)(self.job.probe)
         return cell, resources
+
+    def _hear(self, cell: str) -> None:
+        said = self.witness.said()
+        if said:
+            self.evidence.setdefault(cell, []).extend(said)
 
     async def _ask(self, expression: str) -> str:
         """The value of an expression in the kernel, as text; empty when it has none."""
@@ -328,6 +362,55 @@ class _Runner(Execute):
         """Something that is reported although the notebook went on."""
         if self.ended is None:
             self.ended = Ended(code, self._cell, "went on")
+
+
+class _Witness:
+    """The outer end of the pipe into which `syslab.warm.integrity` writes."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.path, self.key = folder / "witness", secrets.token_bytes(32)
+        self.request = {
+            "pipe": str(self.path),
+            "key": self.key.hex(),
+            "reporter": REPORTER,
+            "modules": list(job.modules),
+        }
+        self._number, self._rest, self._broken = 0, b"", False
+
+    def __enter__(self) -> _Witness:
+        os.mkfifo(self.path)
+        self._pipe = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        with contextlib.suppress(AttributeError, OSError):
+            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._pipe)
+
+    def said(self) -> list[Any]:
+        """What it said since the last call; an alarm in place of what it cannot have said."""
+        heard = b""
+        while len(heard) < 2 * PIPE_BYTES:
+            try:
+                part = os.read(self._pipe, PIPE_BYTES)
+            except BlockingIOError:
+                break
+            if not part:
+                break
+            heard += part
+        *lines, self._rest = (self._rest + heard).split(b"\n")
+        if len(self._rest) > PIPE_BYTES:
+            lines, self._rest = [*lines, b""], b""
+        found: list[Any] = []
+        for line in lines:
+            said = None if self._broken else integrity.verified(line, self.key, self._number)
+            if said is not None:
+                self._number += 1
+                found.append(said)
+            elif not self._broken:
+                self._broken = True  # what comes after a forgery or a gap proves nothing
+                found.append(("alarm", "witness", "something else wrote into its pipe"))
+        return found
 
 
 def _size(content: dict[str, Any]) -> int:

@@ -40,6 +40,7 @@ FAR = (
     "syslab", "numpy", "collections", "contextlib", "copy", "functools", "itertools", "operator",
     "random", "statistics", "time", "pandas", "torch",
 )  # fmt: skip
+UNUSED = ("numpy.f2py", "numpy.ma", "numpy._typing", "numpy.polynomial", "numpy.testing")
 SHALLOW = ("pandas", "torch")  # of these the module itself, not all that is below it
 OURS = "syslab."
 SET_BY_IPYTHON = frozenset(("exit", "quit", "input", "display", "get_ipython", "open"))
@@ -344,14 +345,16 @@ def _counts(place: str, name: str, value: Any) -> bool:
 
 def _is_far(name: str) -> bool:
     root = name.partition(".")[0]
+    if name.startswith(UNUSED):
+        return False
     return root in FAR and (name == root or root not in SHALLOW)
 
 
 def _imports_of(module: str) -> Iterator[str]:
-    """A module and those it holds."""
+    """A module and those of its package that it uses."""
     yield module
     for value in vars(sys.modules[module]).values():
-        if isinstance(value, types.ModuleType) and value is not sys:
+        if isinstance(value, types.ModuleType) and value.__name__.startswith(OURS):
             yield value.__name__
 
 
