@@ -168,9 +168,8 @@ def grade_here(course: Path, assignment: str, workers: int | None, sandbox: str)
     from syslab.grading import batch, engines
 
     options = batch.Options(sandboxed=sandbox == "on")
-    rows = batch.grade(
-        assignments.find(assignment, course), lambda: engines.Local(workers), options
-    )
+    found = assignments.find(assignment, course)
+    rows = batch.grade(found, lambda: engines.Local(workers, engines.imported_by(found)), options)
     over = [row.wall_s - row.cells_s for row in rows]
     print(
         json.dumps(

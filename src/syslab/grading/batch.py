@@ -80,7 +80,7 @@ def grade(
     assignment
         What to grade.
     engine
-        Makes the engine, called when there is something to run.
+        Makes the engine, called when somebody handed something in.
     options
         See there.
     progress
@@ -100,7 +100,6 @@ def grade(
     store = spool.Spool(assignment)
     where = config.CourseDirectory
     with store.locked(str(where.get("db_url", "")), str(where.get("course_id", ""))):
-        record_tests(assignment, config)
         if options.resume:
             students = store.plan()
         else:
@@ -108,8 +107,15 @@ def grade(
             students = _students(assignment, config, options.student)
             store.begin(students)
         planned(len(students))
-        with Recorder(assignment, config) as recorder:
-            rows = list(_run(assignment, recorder, store, engine, students, options, progress))
+        rows = []
+        if students:
+            machine = engine()  # its template imports what it needs while the tests are recorded
+            try:
+                record_tests(assignment, config)
+                with Recorder(assignment, config) as recorder:
+                    rows += _run(assignment, recorder, store, machine, students, options, progress)
+            finally:
+                machine.close()
         store.finish()
     return sorted(rows, key=lambda row: row.student)
 
@@ -170,7 +176,7 @@ def _run(
     assignment: Assignment,
     recorder: Recorder,
     store: spool.Spool,
-    engine: Callable[[], Engine],
+    machine: Engine,
     students: Sequence[str],
     options: Options,
     progress: PROGRESS,
@@ -199,24 +205,20 @@ def _run(
             yield rows.pop(0)
 
     waiting = jobs()
-    first = next(waiting, None)  # no engine, and no template, where nothing is to be run
+    first = next(waiting, None)  # nothing is run, and no reference, where nothing changed
     yield from told(settled)
     if first is None and not kept:
         return
-    machine = engine()
-    try:
-        like = replace(first or kept[0][0].job, notebooks=dict.fromkeys(recorder.known, ""))
-        proof = tamper.reference(assignment, machine, recorder.helpers, like)
-        for done in machine.run(_chained(first, waiting, proof.own_modules)):
-            ready = pending.pop(done.student)
-            if done.error:
-                settled.append(_failed(ready, done))
-            else:
-                store.keep(done.student, ready.key, done)
-                settled.append(_record(recorder, store, ready, done, proof))
-            yield from told(settled)
-    finally:
-        machine.close()
+    like = replace(first or kept[0][0].job, notebooks=dict.fromkeys(recorder.known, ""))
+    proof = tamper.reference(assignment, machine, recorder.helpers, like)
+    for done in machine.run(_chained(first, waiting, proof.own_modules)):
+        ready = pending.pop(done.student)
+        if done.error:
+            settled.append(_failed(ready, done))
+        else:
+            store.keep(done.student, ready.key, done)
+            settled.append(_record(recorder, store, ready, done, proof))
+        yield from told(settled)
     settled += [_record(recorder, store, ready, done, proof) for ready, done in kept]
     yield from told(settled)
 

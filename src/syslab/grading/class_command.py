@@ -58,7 +58,7 @@ def run(assignment: Assignment, args: argparse.Namespace) -> int:
     before = _snapshot(assignment) if args.regrade else None
     watch = _Watch()
     try:
-        rows = batch.grade(assignment, _engine(args), options, watch.row, watch.planned)
+        rows = batch.grade(assignment, _engine(assignment, args), options, watch.row, watch.planned)
     except KeyboardInterrupt:
         watch.close()
         raise CourseError(
@@ -96,7 +96,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         raise CourseError("--address names a Ray cluster.", "Add `--engine ray`.")
 
 
-def _engine(args: argparse.Namespace) -> Callable[[], Any]:
+def _engine(assignment: Assignment, args: argparse.Namespace) -> Callable[[], Any]:
     def make() -> Any:
         if args.engine == "ray":
             from syslab.grading import on_ray
@@ -104,7 +104,7 @@ def _engine(args: argparse.Namespace) -> Callable[[], Any]:
             return on_ray.Ray(address=args.address or None, workers=args.workers)
         from syslab.grading import engines
 
-        return engines.Local(args.workers)
+        return engines.Local(args.workers, engines.imported_by(assignment))
 
     return make
 

@@ -6,14 +6,16 @@ holds a bounded number of them at a time, so a class of any size fits into memor
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
 from syslab.grading.execute import REPORTER, Executed, Job
 from syslab.warm import service
@@ -42,13 +44,16 @@ class Local:
     ----------
     workers
         How many submissions run at a time; by default one for each core.
+    modules
+        What the template imports besides the usual, see `imported_by`.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, modules: Sequence[str] = ()) -> None:
         if workers is not None and workers < 1:
             raise CourseError(f"--workers is {workers}.", "Give 1 or more; default: one per core.")
         self.workers = workers or len(os.sched_getaffinity(0)) if _AFFINITY else workers or 1
-        self.template = service.Template(MODULES)
+        self.modules = (*MODULES, *modules)
+        self.template = service.Template(self.modules)
         self._running: dict[Connection, _Worker] = {}
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Executed]:
@@ -104,7 +109,7 @@ class Local:
     def _renew(self) -> None:
         """A template that died: another one, and workers that know it."""
         self.template.close()
-        self.template = service.Template(MODULES)
+        self.template = service.Template(self.modules)
         self.template.wait()
         for link, worker in list(self._running.items()):
             if worker.ticket is None:
@@ -113,6 +118,26 @@ class Local:
 
 
 _AFFINITY = hasattr(os, "sched_getaffinity")
+
+
+def imported_by(assignment: Assignment) -> list[str]:
+    """The modules that the cells of an assignment's notebooks import, answers and tests alike."""
+    import nbformat
+
+    found: dict[str, None] = {}
+    for path in sorted(assignment.source.glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            tree = ast.parse("")
+            if cell.cell_type == "code":
+                with contextlib.suppress(SyntaxError):
+                    tree = ast.parse(cell.source)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    found |= dict.fromkeys(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    names = (f"{node.module}.{alias.name}" for alias in node.names)
+                    found |= dict.fromkeys([node.module, *names])
+    return list(found)
 
 
 class _Ticket:
