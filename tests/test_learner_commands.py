@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 import sys
+import unicodedata
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent / "fixtures" / "mini_course"))
 import mini_course as mini
 from mini_course import change
 
-from syslab.course import assignments, progress, scores, workbook
+from syslab.course import assignments, privacy, progress, scores, workbook
 from syslab.course import learner_commands as commands
 from syslab.course.errors import CourseError
 
@@ -376,6 +377,93 @@ def test_submit_without_a_usable_exchange(course, started):
     (course / "exchange").write_text("a file where the exchange should be")
     with pytest.raises(CourseError, match="nbgrader could not"):
         run("submit")
+
+
+# ------------------------------------------------------------------------------------ privacy
+
+
+@pytest.fixture
+def named(course, started):
+    """A folder to be handed in that shows Anna Kowal in seven places, and the list of names."""
+    (course / "work/real-names.txt").write_text("# never handed in\nAnna Kowal\nJosé\n")
+    mini.answer(started, mini.RIGHT, "Fund the second fix.\nSo said anna.")
+    notebook = nbformat.read(started, as_version=4)
+    mini.cell(notebook, "test-ridge").outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="PASS\nReviewed by Kowal\n")
+    ]
+    nbformat.write(notebook, started)
+    (started.parent / "plan.toml").write_text(
+        '# Kowal reads this\n[mentee]\nstart = "annotates bananas"\n'
+        '[[ledger]]\nwhat = "one"\n[[ledger]]\nwhat = "two"\nevidence = [\n'
+        '  "platform#1",\n  "gitlab.com/anna_k",\n]\n'
+    )
+    (started.parent / "notes-jose\u0301.md").write_text("Anna\u00a0Kowal wrote it.\n")
+    (started.parent / "broken.toml").write_text('a = "Anna\n')
+    (started.parent / "feedback").mkdir()
+    (started.parent / "feedback/arch-02.html").write_text("Anna")
+    return started.parent
+
+
+PLACES = (
+    "arch-02.ipynb, cell `memo`: 'anna'",
+    "arch-02.ipynb, output of cell `test-ridge`: 'Kowal'",
+    "plan.toml, line 1: 'Kowal'",
+    "plan.toml, line 10 (ledger[1].evidence[1]): 'anna'",
+    "notes-jos\u00e9.md, the file's name: 'jos\u00e9'",
+    "notes-jos\u00e9.md, line 1: 'Anna Kowal'",
+    "broken.toml, line 1: 'Anna'",
+)
+
+
+def test_a_listed_name_is_found_wherever_it_would_be_handed_in(course, named):
+    found = {
+        unicodedata.normalize("NFC", str(p)) for p in privacy.places(assignments.find(mini.NAME))
+    }
+    assert found == set(PLACES)
+
+
+def test_check_warns_and_submit_refuses_and_says_what_to_do(course, named, capsys):
+    assert run("check") == 0
+    said = capsys.readouterr().out
+    assert "stand in 7 places" in said
+    assert "line 10 (ledger[1].evidence[1])" in said
+    with pytest.raises(CourseError, match="nothing was handed in") as refused:
+        run("submit")
+    assert "Write the pseudonym there" in refused.value.fix
+    assert "syslab submit arch-02 --anyway" in refused.value.fix
+    assert not (course / "exchange").exists()
+    assert not progress.load().entries("submitted", "arch-02")
+
+
+def test_submit_anyway_hands_in_and_leaves_the_list_behind(course, named, capsys):
+    assert run("submit", "arch-02", "--anyway") == 0
+    assert "Handed in all the same" in capsys.readouterr().out
+    (sent,) = (course / "exchange/principal-ai-systems/inbound").iterdir()
+    assert not list(sent.rglob("real-names.txt"))
+
+
+def test_the_list_within_the_assignment_is_refused_and_used(course, named):
+    (course / "work/real-names.txt").rename(named / "real-names.txt")
+    with pytest.raises(CourseError, match="the list itself would be handed in") as refused:
+        run("submit")
+    assert "mv work/arch-02/real-names.txt work/arch-02/.." in refused.value.fix
+    assert len(privacy.places(assignments.find(mini.NAME))) == len(PLACES) + 1
+
+
+@pytest.mark.parametrize("text", [None, "", "# nobody\n\n", "\ufeff\n"])
+def test_without_names_nothing_is_looked_for(course, named, text):
+    (course / "work/real-names.txt").unlink()
+    if text is not None:
+        (course / "work/real-names.txt").write_text(text, encoding="utf-8")
+    assert privacy.places(assignments.find(mini.NAME)) == []
+
+
+def test_the_sentences_of_the_release_show_nobody(course, started):
+    (course / "work/real-names.txt").write_text("Ridge Second\nDefine Level\n")
+    assert privacy.places(assignments.find(mini.NAME)) == []
+    mini.answer(started, {}, "A second fix.")
+    (place,) = privacy.places(assignments.find(mini.NAME))
+    assert (place.where, place.word) == ("cell `memo`", "second")
 
 
 # ------------------------------------------------------------------------------------- reveal

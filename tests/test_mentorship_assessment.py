@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import random
+import re
 import tomllib
 from datetime import date
 from itertools import pairwise
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syslab import mentoring
+from syslab.course.checks import Check
 from syslab.course.oracles import mentorship as oracle
 from syslab.mentoring.findings import CODES
 
@@ -51,6 +53,18 @@ def plan_of(name):
 
 def broken(plan):
     return [rule.label for rule in RULES if rule.problem(plan, TODAY)]
+
+
+class Fickle(dict):
+    """Refuses to be read once, and is a sound plan from then on."""
+
+    asked = False
+
+    def get(self, *key):
+        if not self.asked:
+            self.asked = True
+            raise KeyError("later")
+        return super().get(*key)
 
 
 # ------------------------------------------------------------------------- points and rubric
@@ -151,6 +165,34 @@ def test_nothing_the_template_and_the_example_break_every_rule_with_a_sentence(n
     assert all(said)
     assert len(set(said)) == 1
     assert len(said[0]) > 30
+
+
+@pytest.mark.parametrize(
+    ("written", "answer", "says"),
+    [
+        ("begins = 2025-03-03\nends =\n", None, "plan.toml cannot be read: .*at line 2, column 7"),
+        ("begins = 2025-03-03\n", None, "is still None"),
+        ("begins = 2025-03-03\n", {}, "is plan.toml still the template"),
+        (None, None, "plan.toml cannot be read: .*No such file"),
+        ("", Fickle(plan_of("excellent")), "every table of the form"),
+    ],
+)
+def test_where_there_is_no_plan_one_line_says_so(
+    tmp_path, monkeypatch, capsys, written, answer, says
+):
+    monkeypatch.chdir(tmp_path)
+    if written is not None:
+        Path("plan.toml").write_text(written, encoding="utf-8")
+    public, _, rest = text_of("test-plan").partition("### BEGIN HIDDEN TESTS")
+    space = {"my_plan": answer, "Check": Check}
+    exec(compile(public + rest.partition("### END HIDDEN TESTS")[2], "cell", "exec"), space)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("FAIL") == 1
+    assert re.search(says, said)
+    assert "0 of 6 points" in said
+    # Graded against the reference's run: the same checks must weigh the same in all.
+    weights = [weight for weight, _, _ in space["check"]._weights]
+    assert sum(weights) == sum(rule.weight for rule in oracle.PLAN)
 
 
 def test_the_released_template_has_the_tables_of_a_plan_and_explains_the_missing_ones():
@@ -329,6 +371,12 @@ def test_the_sum_over_problems_agrees_with_closed_form_and_simulation(name):
     assert oracle.best_handover(case)[0] <= min(
         mentoring.expected(case, mode).total_h for mode in mentoring.MODES
     ) * (1 + 1e-9)
+
+
+def test_one_change_of_mode_needs_a_twelfth_less_than_the_lessons_ladder():
+    case = mentoring.SITUATIONS["weekly deploy failure"]
+    ladder = oracle.policy_hours(case, mentoring.ladder_policy)
+    assert 1 - oracle.best_handover(case)[0] / ladder == pytest.approx(1 / 12, abs=0.005)
 
 
 def test_the_gap_in_bands_by_hand():

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syslab.course import assignments, progress, scores, workbook
+from syslab.course import assignments, privacy, progress, scores, workbook
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
 from syslab.course.scores import CellScore
@@ -22,6 +22,7 @@ from syslab.course.workbook import Problem
 
 WIDTH = 100
 NOT_ALL_PASSED = 1
+MOST_PLACES = 10
 
 
 # -------------------------------------------------------------------------------------- start
@@ -100,6 +101,8 @@ def run_check(args: argparse.Namespace) -> int:
     checked = check(assignment)
     _record_written(assignment, checked.scores)
     print_problems(checked.problems)
+    if shown := privacy.places(assignment):
+        print(f"{_names_shown(shown)}\n    {_hide_names(assignment)}\n")
     print(f"Public checks of {assignment.name}, on a copy of your notebook in a fresh kernel\n")
     print_scores(checked.scores)
     automatic = [s for s in checked.scores if not s.by_hand]
@@ -175,6 +178,9 @@ def _record_written(assignment: Assignment, found: Iterable[CellScore]) -> None:
 
 def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("assignment", nargs="?", help="for example arch-02; else the one started")
+    parser.add_argument(
+        "--anyway", action="store_true", help=f"although it shows a name of work/{privacy.LIST}"
+    )
 
 
 def run_submit(args: argparse.Namespace) -> int:
@@ -186,6 +192,14 @@ def run_submit(args: argparse.Namespace) -> int:
         notebook = workbook.read(assignment, name)  # an unreadable one would be graded as nothing
         problems += workbook.compare(notebook, workbook.released(assignment, name))
     print_problems(problems)
+    if shown := privacy.places(assignment):
+        if not args.anyway:
+            raise CourseError(
+                f"nothing was handed in. {_names_shown(shown)}",
+                f"{_hide_names(assignment)} If each is another word that is spelt alike: "
+                f"`syslab submit {assignment.name} --anyway`.",
+            )
+        print(f"{_names_shown(shown)}\n    Handed in all the same, as you asked.\n")
     from syslab.course import exchange
 
     submission = exchange.submit(assignment)
@@ -196,6 +210,23 @@ def run_submit(args: argparse.Namespace) -> int:
         print(f"{count} earlier submission{'s are' if count > 1 else ' is'} kept; the last counts.")
     print(f"Points with the hidden checks: `syslab grade --mine {assignment.name}`.")
     return 0
+
+
+def _names_shown(shown: Sequence[privacy.Place]) -> str:
+    """The places, ten at most: enough to begin with."""
+    count = "1 place" if len(shown) == 1 else f"{len(shown)} places"
+    lines = [f"Names of your {privacy.LIST} stand in {count}:"]
+    lines += [f"  {place}" for place in shown[:MOST_PLACES]]
+    if len(shown) > MOST_PLACES:
+        lines.append(f"  and {len(shown) - MOST_PLACES} more")
+    return "\n".join(lines)
+
+
+def _hide_names(assignment: Assignment) -> str:
+    if (assignment.work / privacy.LIST).exists():
+        work = assignment.shown(assignment.work)
+        return f"The list stays out of it: `mv {work}/{privacy.LIST} {work}/..`, then run it again."
+    return "Write the pseudonym there; where it is an output, run that cell again and save."
 
 
 # ------------------------------------------------------------------------------------- reveal
