@@ -21,6 +21,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 11)
 STAGES = ("lab", "test", "dev")  # each includes the ones before it
+EXTRAS = {"lab": (), "test": ("test", "postgres", "cluster"), "dev": ("dev",)}
 LOCK = "requirements.lock"
 STAMP = ".syslab-environment.json"
 
@@ -193,7 +194,7 @@ def install(venv, stage):
 
     with open(os.path.join(ROOT, "pyproject.toml"), "rb") as file:
         project = tomllib.load(file)
-    extras = STAGES[1 : STAGES.index(stage) + 1]
+    extras = [extra for part in STAGES[: STAGES.index(stage) + 1] for extra in EXTRAS[part]]
     target = "." + (f"[{','.join(extras)}]" if extras else "")
     pip_install(venv, "--editable", target)
     alone = project["tool"]["syslab"]["no-deps"]

@@ -25,6 +25,7 @@ HEADER = """\
 # Written by `make lock`; change pyproject.toml, not this file.
 """
 NOT_LOCKED = {"pip", "syslab"}
+PROVEN = ("test", "postgres", "cluster")  # the extras that `make test` installs
 
 
 def main(keep: bool) -> int:
@@ -61,9 +62,10 @@ def pins_of(frozen: str) -> dict[str, str]:
 
 def direct_names(project: dict) -> list[str]:
     """Return the packages that lessons, benches and proofs name themselves, sorted."""
+    extras = project["project"]["optional-dependencies"]
     listed = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["test"],
+        *(line for extra in PROVEN for line in extras[extra]),
         *project["tool"]["syslab"]["no-deps"],
     ]
     return sorted({re.match(r"[A-Za-z0-9._-]+", line)[0].lower() for line in listed})

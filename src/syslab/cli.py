@@ -53,7 +53,7 @@ COMMANDS: dict[str, Command] = {
     "start": _of(_LEARNER, "start", "copy a released assignment into work/"),
     "check": _of(_LEARNER, "check", "run the public checks on your notebook"),
     "submit": _of(_LEARNER, "submit", "hand in your notebook"),
-    "grade": _of(_GRADING, "grade", "grade your own work with the hidden checks"),
+    "grade": _of(_GRADING, "grade", "grade your own work, or a class, with the hidden checks"),
     "reveal": _of(_LEARNER, "reveal", "show a reference answer after an attempt"),
     "progress": _of(_LEARNER, "progress", "points, gates and what is next"),
     "items": _of(_REPORTS, "items", "how each exercise behaved in the class"),

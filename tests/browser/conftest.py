@@ -4,6 +4,7 @@ Screenshots of every step go to the folder that SYSLAB_SCREENSHOTS names, else t
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -35,6 +36,11 @@ FROM_THE_OUTER_TESTS = ("SYSLAB_STATE", "SYSLAB_NO_PROGRESS", "SYSLAB_ROOT")
 # What the page is asked. `cells()` are those of the notebook in front.
 IN_FRONT = "const panel = window.jupyterapp.shell.currentWidget;"
 CELLS = f"{IN_FRONT} const cells = [...panel.content.model.cells];"
+# Formgrader scrolls softly to where the marker left off.
+SETTLED = """() => new Promise(done => {
+    const look = () => formgrader.loaded && !$("body, html").is(":animated")
+        ? done() : setTimeout(look, 50);
+    look(); })"""
 
 
 class Lab:
@@ -196,6 +202,10 @@ class Lab:
         """Open nbgrader's page for instructors."""
         return Formgrader(self)
 
+    def desk(self, frame, cell: str) -> "Desk":
+        """Find the rubric beside that cell, in a frame or a page that shows a submission."""
+        return Desk(frame, cell)
+
     def shoot(self, name: str) -> Path:
         """Take a screenshot, numbered in order."""
         self._shot += 1
@@ -262,6 +272,42 @@ class Formgrader:
         self.cell("num-submissions").locator("a").click()
         self.cell("autograde").wait_for()
         self._table_is_there()
+
+
+class Desk:
+    """The rubric beside one cell, and Formgrader's own boxes of that cell."""
+
+    def __init__(self, frame, cell) -> None:
+        self.panel = frame.locator(f'.syslab-desk[data-cell="{cell}"]')
+        self.marked = frame.locator(".syslab-marked").filter(has=self.panel)
+        self.score = self.marked.locator("input.score")
+        self.comment = self.marked.locator("textarea.comment")
+        self.status = self.panel.get_by_role("status")
+        frame.locator(f'.syslab-desk[data-cell="{cell}"]:not([aria-busy])').wait_for()
+        frame.locator("body").evaluate(SETTLED)
+
+    def level(self, dimension, number):
+        group = self.panel.get_by_role("radiogroup", name=re.compile(f"^{dimension}"))
+        return group.get_by_role("radio").nth(number)
+
+    def bank(self, key):
+        return self.panel.get_by_role("button", name=re.compile(f"^{key}"))
+
+    def chosen(self):
+        return [
+            int(button.get_attribute("data-level"))
+            for button in self.panel.get_by_role("radio", checked=True).all()
+        ]
+
+    def placed(self):
+        """Where the rubric stands from the answer: (to the right, below), in pixels of a gap."""
+        # Both in one moment: Formgrader scrolls softly.
+        return self.marked.evaluate(
+            """marked => {
+                const [answer, rubric] = [".syslab-answer", ".syslab-desk"]
+                    .map(name => marked.querySelector(name).getBoundingClientRect());
+                return [rubric.left - answer.right, rubric.top - answer.bottom]; }"""
+        )
 
 
 @pytest.fixture(scope="module")

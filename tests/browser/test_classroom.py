@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 
 import nbformat
 import pytest
@@ -25,6 +26,8 @@ LARGEST_LEAF = """def drill(tree):
     sizes = [leaf["fraction"] for top in tree for leaf in top["children"]]
     return leaves[sizes.index(max(sizes))] if leaves else []
 """
+LEVELS = {"Recommendation": 4, "Evidence": 2, "Finding out early": 1}
+MARK = 1.75  # a quarter of a point per level
 
 
 def folder_bytes(folder):
@@ -46,6 +49,25 @@ def page_text(path):
     """What a reader of an HTML page sees, white space squeezed."""
     text = re.sub(r"<style.*?</style>|<script.*?</script>", "", path.read_text("utf-8"), flags=re.S)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split())
+
+
+def memo(course):
+    """The mark of the written answer and its comment, as the gradebook holds them."""
+    from nbgrader.api import Gradebook
+
+    directory = nbgrader_apps.configuration(course).CourseDirectory
+    with Gradebook(directory.db_url, directory.course_id) as book:
+        student = book.students[0].id
+        grade = book.find_grade("memo", NAME, NAME, student)
+        return grade.manual_score, book.find_comment("memo", NAME, NAME, student).comment or ""
+
+
+def wait_for(condition):
+    """Until what the page saves by itself has been saved."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_once_round(jupyterlab, course_copy):
@@ -92,13 +114,31 @@ def test_once_round(jupyterlab, course_copy):
     lab.shoot("handed-in-twice")
     assert len(list(inbound.glob(f"*+{NAME}+*"))) == 2
 
-    # The instructor collects, grades and returns; the later submission counts.
+    # The instructor collects and grades; the later submission counts. Once by nbgrader alone,
+    # then in the sandbox: the same points.
     formgrader = lab.formgrader()
     formgrader.press("collect")
     formgrader.submissions()
     formgrader.press("autograde")
     assert formgrader.cell("status").inner_text() == "needs manual grading"
     assert formgrader.cell("score").inner_text() == "1 / 20"
+    lab.type_in_terminal(f"syslab grade {NAME}", until=r"1 submissions: 1 graded\.")
+    lab.shoot("graded")
+
+    # The written answer is marked by hand, with its rubric; the page goes out again.
+    formgrader = lab.formgrader()
+    formgrader.follow("Manual Grading", NAME, NAME, "Submission #1")
+    desk = lab.desk(formgrader.frame, "memo")
+    for dimension, level in LEVELS.items():
+        desk.level(dimension, level).click()
+    desk.bank("number").click()
+    wait_for(lambda: "this sentence needs" in memo(course_copy)[1].lower())
+    wait_for(lambda: memo(course_copy)[0] == MARK)
+    assert desk.score.input_value() == f"{MARK:g}"
+    lab.shoot("marked")
+    formgrader.follow("Manual Grading", "Manage Assignments")
+    formgrader.submissions()
+    assert formgrader.cell("score").inner_text() == f"{1 + MARK:g} / 20"
     formgrader.press("generate-feedback")
     formgrader.press("release-feedback")
 
@@ -115,7 +155,33 @@ def test_once_round(jupyterlab, course_copy):
     hidden = hidden_lines(course_copy)
     assert len(hidden) > 20
     assert [line for line in hidden if " ".join(line.split()) in text] == []
+
+    # The page opens with the table: points, the mark with its levels, what is not answered.
     lab.command("docmanager:open", {"path": str(returned.relative_to(course_copy))})
     page = lab.front.frame_locator("iframe")
     page.get_by_text("the largest leaf lies elsewhere").first.wait_for()
+    assert page.locator("p.total").inner_text() == f"{1 + MARK:g} of 20 points."
+    rows = page.locator("table.result tr")
+    drill = rows.filter(has=page.locator('a[href="#test-drill"]'))
+    assert drill.locator("td").nth(2).inner_text() == "all 7 checks passed"
+    written = rows.filter(has=page.locator('a[href="#memo"]')).inner_text()
+    assert f"{MARK:g} of 3" in written
+    assert "Finding out early 1/4" in written
+    assert "not answered" in rows.filter(has=page.locator('a[href="#test-level1"]')).inner_text()
     lab.shoot("feedback")
+    for width in (1440, 900):
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        assert page.locator("body").evaluate("b => b.scrollWidth - b.clientWidth") <= 0
+        lab.shoot(f"feedback-{width}")
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+
+    # The instructor writes the learner's transcript and opens it.
+    student = next((course_copy / "submitted").iterdir()).name
+    lab.type_in_terminal(
+        f"syslab transcript --student {student} --out transcript.html", until=r"\ntranscript\.html"
+    )
+    lab.command("docmanager:open", {"path": "transcript.html"})
+    page = lab.front.frame_locator("iframe")
+    page.get_by_text(f"{1 + MARK:g}").first.wait_for()
+    assert NAME in page.locator("body").inner_text()
+    lab.shoot("transcript")

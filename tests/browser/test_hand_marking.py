@@ -1,6 +1,5 @@
 """An instructor marks a written answer in Formgrader, with its rubric beside it."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -21,11 +20,6 @@ ATTACK = """<img src="nowhere" onerror="window.ran = 'handler'">
 <script>window.ran = "script"</script>
 <iframe srcdoc="<script>parent.ran = 'frame'</script>"></iframe>
 <a id="trap" href="javascript:window.ran = 'link'">more</a>"""
-# Formgrader scrolls softly to where the marker left off.
-SETTLED = """() => new Promise(done => {
-    const look = () => formgrader.loaded && !$("body, html").is(":animated")
-        ? done() : setTimeout(look, 50);
-    look(); })"""
 
 
 def nbgrader(course, environment, *words):
@@ -80,42 +74,6 @@ class Book:
         assert found == expected
 
 
-class Desk:
-    """The rubric beside one cell, and Formgrader's own boxes of that cell."""
-
-    def __init__(self, frame, cell) -> None:
-        self.panel = frame.locator(f'.syslab-desk[data-cell="{cell}"]')
-        self.marked = frame.locator(".syslab-marked").filter(has=self.panel)
-        self.score = self.marked.locator("input.score")
-        self.comment = self.marked.locator("textarea.comment")
-        self.status = self.panel.get_by_role("status")
-        frame.locator(f'.syslab-desk[data-cell="{cell}"]:not([aria-busy])').wait_for()
-        frame.locator("body").evaluate(SETTLED)
-
-    def level(self, dimension, number):
-        group = self.panel.get_by_role("radiogroup", name=re.compile(f"^{dimension}"))
-        return group.get_by_role("radio").nth(number)
-
-    def bank(self, key):
-        return self.panel.get_by_role("button", name=re.compile(f"^{key}"))
-
-    def chosen(self):
-        return [
-            int(button.get_attribute("data-level"))
-            for button in self.panel.get_by_role("radio", checked=True).all()
-        ]
-
-    def placed(self):
-        """Where the rubric stands from the answer: (to the right, below), in pixels of a gap."""
-        # Both in one moment: Formgrader scrolls softly.
-        return self.marked.evaluate(
-            """marked => {
-                const [answer, rubric] = [".syslab-answer", ".syslab-desk"]
-                    .map(name => marked.querySelector(name).getBoundingClientRect());
-                return [rubric.left - answer.right, rubric.top - answer.bottom]; }"""
-        )
-
-
 def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, environment):
     lab, page = jupyterlab, jupyterlab.page
     book = Book(graded)
@@ -125,7 +83,7 @@ def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, environment):
     lab.visit("START.ipynb")
     formgrader = lab.formgrader()
     formgrader.follow("Manual Grading", NAME, NAME, "Submission #1")
-    desk = Desk(formgrader.frame, "postmortem-impact")
+    desk = lab.desk(formgrader.frame, "postmortem-impact")
     assert formgrader.frame.locator(".syslab-desk").count() == 3
     assert formgrader.frame.locator(".syslab-problem").count() == 0
     right, below = desk.placed()
@@ -167,7 +125,7 @@ def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, environment):
     address = formgrader.frame.locator("body").evaluate("() => window.location.href")
     page.set_viewport_size(NARROW)
     page.goto(address)
-    desk = Desk(page, "postmortem-impact")
+    desk = lab.desk(page, "postmortem-impact")
     right, below = desk.placed()
     assert right < 0
     assert 0 <= below < 40
@@ -178,7 +136,7 @@ def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, environment):
     lab.shoot("narrow")
 
     # By keyboard alone: from the comment box into the rubric, a digit, arrows and Enter.
-    desk = Desk(page, "postmortem-causes")
+    desk = lab.desk(page, "postmortem-causes")
     desk.comment.focus()
     page.keyboard.press("Tab")
     page.wait_for_function("document.activeElement.matches('.syslab-level')")
@@ -207,7 +165,7 @@ def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, environment):
     assert name.inner_text().strip() == STUDENT
 
     # A score given by hand is kept, and the difference is told.
-    desk = Desk(page, "postmortem-impact")
+    desk = lab.desk(page, "postmortem-impact")
     desk.score.fill("1")
     desk.score.press("Escape")
     book.wait_for("postmortem-impact", (1.0, False, text))

@@ -58,6 +58,16 @@ class Program:
 
 
 _LLVM_VERSIONS = range(21, 12, -1)  # Debian calls the versioned program llvm-mca-14
+# The server is on nobody's PATH: Debian keeps one folder for each version, Homebrew links none.
+_POSTGRES = tuple(
+    place.format(version=version)
+    for version in range(19, 12, -1)
+    for place in (
+        "/usr/lib/postgresql/{version}/bin/postgres",
+        "/opt/homebrew/opt/postgresql@{version}/bin/postgres",
+        "/usr/local/opt/postgresql@{version}/bin/postgres",
+    )
+)
 
 PROGRAMS: tuple[Program, ...] = (
     Program(
@@ -107,6 +117,14 @@ PROGRAMS: tuple[Program, ...] = (
         # "test", since Debian's package starts a server; the bench has an evaluator of its own.
         "test",
         "alert rules in the real Prometheus rule engine",
+    ),
+    Program(
+        "postgresql",
+        ("postgres", *_POSTGRES),
+        ("postgresql",),
+        "postgresql@17",
+        "test",
+        "grading into a PostgreSQL gradebook",
     ),
 )
 

@@ -448,7 +448,7 @@ def execute(notebook: Any, folder: Path, assignment: Assignment) -> Any:
             cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
         notebook,
-        km=_warm_manager(assignment),
+        km=_warm_manager(),
         timeout=CELL_TIMEOUT_S,
         interrupt_on_timeout=True,
         error_on_timeout={
@@ -483,7 +483,7 @@ def execute(notebook: Any, folder: Path, assignment: Assignment) -> Any:
     return notebook
 
 
-def _warm_manager(assignment: Assignment) -> Any:
+def _warm_manager() -> Any:
     """A manager of kernels forked from a resident template; None where there is no such thing.
 
     The first check starts the template and is no faster for it; those of the next twenty minutes
@@ -494,7 +494,7 @@ def _warm_manager(assignment: Assignment) -> Any:
     from syslab.warm import provisioner, service
 
     try:
-        address = service.resident(paths.state_dir(assignment.root))
+        address = service.resident()
     except (service.WarmError, OSError):
         return None
     return provisioner.manager(address, kernel_name=COURSE_KERNEL)

@@ -17,7 +17,9 @@ from syslab.course import scores
 
 BEGIN, END = "BEGIN HIDDEN TESTS", "END HIDDEN TESTS"
 HIDDEN_LINE = "(a hidden check is not shown)"
+BINARY = ("image/png", "image/jpeg", "image/gif", "application/pdf")
 MIN_LENGTH = 12  # shorter lines, `else:` or `)`, give nothing away
+MIN_BROKEN = 25  # nor does a line that somebody's own words make by chance when they are joined
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _NUMBERED = re.compile(r"^\s*(?:-+>\s*)?\d+\s?(.*)$")
@@ -97,14 +99,18 @@ def _clean(output: Any, secrets: set[str]) -> None:
     elif output.output_type == "error":
         output.traceback = [_without_lines(frame, secrets) for frame in output.traceback]
         output.evalue = _without_lines(output.evalue, secrets)
+        output.ename = _without_lines(output.ename, secrets)
     else:
         for mime, data in list(output.get("data", {}).items()):
-            if mime.startswith("text/") and isinstance(data, (str, list)):
+            if not mime.startswith(BINARY) and isinstance(data, (str, list)):
                 output.data[mime] = _without_lines("".join(data), secrets)
 
 
 def _without_lines(text: str, secrets: set[str]) -> str:
-    """`text` with every line that quotes a hidden one replaced, blanks and colours aside."""
+    """`text` with every line that quotes a hidden one replaced, blanks and colours aside.
+
+    Where one was broken into several lines, nothing of the text stays.
+    """
     lines: list[str] = []
     for line in text.split("\n"):
         bare = _ANSI.sub("", line)
@@ -116,6 +122,9 @@ def _without_lines(text: str, secrets: set[str]) -> str:
                 lines.append(HIDDEN_LINE)
         else:
             lines.append(line)
+    left = _plain(_unescaped(_ANSI.sub("", "\n".join(lines))))
+    if any(secret in left for secret in secrets if len(secret) >= MIN_BROKEN):
+        return HIDDEN_LINE
     return "\n".join(lines)
 
 

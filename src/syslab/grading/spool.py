@@ -20,6 +20,7 @@ from syslab import saved
 from syslab.course import paths
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
+from syslab.grading import book_lock
 from syslab.grading.execute import Ended, Executed, Job
 from syslab.grading.verdicts import Verdict
 
@@ -52,13 +53,19 @@ class Spool:
         self.folder = paths.state_dir(assignment.root) / "grading" / assignment.name
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, gradebook: str = "", course: str = "") -> Iterator[None]:
         """Hold the course's grading for the ``with`` block.
+
+        Parameters
+        ----------
+        gradebook, course
+            The gradebook's URL and nbgrader's course id, to hold a gradebook that other folders
+            and machines write to as well.
 
         Raises
         ------
         CourseError
-            When another process holds it.
+            When another process holds it, or the gradebook cannot be reached.
         """
         import fcntl
 
@@ -75,7 +82,8 @@ class Spool:
             file.truncate(0)
             file.write(f"process {os.getpid()}, {self.assignment.name}")
             file.flush()
-            yield
+            with book_lock.held(gradebook, course, self.assignment.name):
+                yield
             file.truncate(0)
 
     # -- the plan ----------------------------------------------------------------------------

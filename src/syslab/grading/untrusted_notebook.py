@@ -216,11 +216,16 @@ def _cell(raw: dict[str, Any], odd: set[str]) -> dict[str, Any] | None:
     if not isinstance(metadata, dict):
         odd.add("marks-mended")
         return cell
-    if metadata.get("tags"):
+    tags = metadata.get("tags")
+    if isinstance(tags, list) and any(tag in _ACTING_TAGS for tag in tags):
         odd.add("metadata-dropped")
     if (marks := _marks(metadata.get("nbgrader"), odd)) is not None:
         cell["metadata"]["nbgrader"] = {**marks, "cell_type": kind}
     return cell
+
+
+# What nbclient obeys; the release has tags of its own, which say nothing to it.
+_ACTING_TAGS = ("skip-execution", "raises-exception")
 
 
 def _encodable(text: str, odd: set[str]) -> str:

@@ -11,6 +11,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -257,18 +258,32 @@ def _became_ready(starting: int) -> bool:
         os.close(starting)
 
 
-def resident(folder: Path, modules: Sequence[str] = MODULES, idle_s: float = 1200.0) -> str:
+def _own_folder() -> Path:
+    """This user's folder for the note; what others could have put there is not trusted."""
+    folder = Path(tempfile.gettempdir()) / f"syslab-resident-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise WarmError(f"{folder} is not this user's alone: remove it")
+    return folder
+
+
+def resident(
+    folder: Path | None = None, modules: Sequence[str] = MODULES, idle_s: float = 1200.0
+) -> str:
     """The address of a template that outlives this process: found, or started now.
 
-    It is noted in `folder` and ends by itself when nobody asked for a kernel for `idle_s` seconds.
+    It is noted in `folder`, by default one of this user's in the system's folder for temporary
+    files, and ends by itself when nobody asked for a kernel for `idle_s` seconds.
 
     Raises
     ------
     WarmError
-        As `Template` does.
+        As `Template` does, and when that folder belongs to somebody else.
     """
     if not _AVAILABLE:
         raise WarmError(_NO_FORK)
+    folder = _own_folder() if folder is None else folder
     from syslab import saved
 
     python = hashlib.sha256(sys.executable.encode()).hexdigest()[:12]
