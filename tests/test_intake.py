@@ -336,3 +336,15 @@ def test_pages_do_not_reach_the_markers_browser(folder, name):
     got = take(folder)
     assert name not in got.files
     assert "page-left-out" in codes(got)
+
+
+def test_a_released_cell_without_a_purpose_is_no_stranger(folder):
+    """nbgrader keeps no record of cells that are neither graded nor answers nor locked."""
+    path = folder / mini.NOTEBOOK
+    notebook = nbformat.read(path, as_version=4)
+    cell = nbformat.v4.new_code_cell("login = None")
+    flags = dict.fromkeys(("grade", "solution", "locked", "task"), False)
+    cell.metadata["nbgrader"] = {"grade_id": "login", "schema_version": 3, **flags}
+    notebook.cells.insert(1, cell)
+    nbformat.write(notebook, path)
+    assert "cells-unknown" not in codes(take(folder))

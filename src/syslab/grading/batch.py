@@ -8,6 +8,7 @@ dies in between, the next run finds what was finished and goes on.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -184,7 +185,8 @@ def _run(
     """Rows as they are recorded: first what needs no running, then the rest as it ends."""
     pending: dict[str, _Ready] = {}
     settled: list[Row] = []
-    kept: list[tuple[_Ready, Executed]] = []
+    kept: list[tuple[_Ready, Executed]] = []  # the first one run before waits for the proof
+    proof: tamper.Reference | None = None
 
     def jobs() -> Iterator[Job]:
         for student in students:
@@ -193,11 +195,14 @@ def _run(
                 settled.append(ready)
                 continue
             before = store.executed(student, ready.key)
-            if before is not None:
+            if before is None:
+                pending[student] = ready
+                yield ready.job
+            elif proof is None:
                 kept.append((ready, before))
-                continue
-            pending[student] = ready
-            yield ready.job
+                yield ready.job
+            else:
+                settled.append(_record(recorder, store, ready, before, proof))
 
     def told(rows: list[Row]) -> Iterator[Row]:
         while rows:
@@ -207,11 +212,13 @@ def _run(
     waiting = jobs()
     first = next(waiting, None)  # nothing is run, and no reference, where nothing changed
     yield from told(settled)
-    if first is None and not kept:
+    if first is None:
         return
-    like = replace(first or kept[0][0].job, notebooks=dict.fromkeys(recorder.known, ""))
+    like = replace(first, notebooks=dict.fromkeys(recorder.known, ""))
     proof = tamper.reference(assignment, machine, recorder.helpers, like)
-    for done in machine.run(_chained(first, waiting, proof.own_modules)):
+    settled += [_record(recorder, store, ready, done, proof) for ready, done in kept]
+    to_run = waiting if kept else itertools.chain([first], waiting)
+    for done in machine.run(replace(job, modules=proof.own_modules) for job in to_run):
         ready = pending.pop(done.student)
         if done.error:
             settled.append(_failed(ready, done))
@@ -219,15 +226,7 @@ def _run(
             store.keep(done.student, ready.key, done)
             settled.append(_record(recorder, store, ready, done, proof))
         yield from told(settled)
-    settled += [_record(recorder, store, ready, done, proof) for ready, done in kept]
     yield from told(settled)
-
-
-def _chained(first: Job | None, others: Iterator[Job], modules: tuple[str, ...]) -> Iterator[Job]:
-    if first is not None:
-        yield replace(first, modules=modules)
-    for job in others:
-        yield replace(job, modules=modules)
 
 
 def _prepare(

@@ -62,31 +62,38 @@ class Local:
         again: list[_Ticket] = []
         self.template.wait()
         while True:
+            ended = self._ended(again)
             while len(self._running) < self.workers:
                 self._start()
-            for worker in self._running.values():
+            for worker in self._running.values():  # before anything is recorded: none shall wait
                 if worker.ticket is None:
                     ticket = again.pop() if again else _next(waiting)
                     if ticket is None:
                         break
                     worker.give(ticket)
-            busy = [link for link, worker in self._running.items() if worker.ticket is not None]
-            if not busy:
+            yield from ended
+            if not any(worker.ticket for worker in self._running.values()):
                 return
-            for link in wait(busy):
-                worker = self._running[link]
-                ticket = worker.ticket
-                done = worker.take()
-                if done is None:  # the worker is gone
-                    del self._running[link]
-                    worker.end()
-                    done = Executed(ticket.job.student, {}, error="worker-lost")
-                elif done.error and self.template.process.poll() is not None:
-                    self._renew()
-                if done.error and ticket.tries < TRIES:
-                    again.append(_Ticket(ticket.job, ticket.tries + 1))
-                else:
-                    yield done
+
+    def _ended(self, again: list[_Ticket]) -> list[Executed]:
+        """Wait for jobs to end; those to be tried once more go to `again`."""
+        busy = [link for link, worker in self._running.items() if worker.ticket is not None]
+        ended = []
+        for link in wait(busy) if busy else []:
+            worker = self._running[link]
+            ticket = worker.ticket
+            done = worker.take()
+            if done is None:  # the worker is gone
+                del self._running[link]
+                worker.end()
+                done = Executed(ticket.job.student, {}, error="worker-lost")
+            elif done.error and self.template.process.poll() is not None:
+                self._renew()
+            if done.error and ticket.tries < TRIES:
+                again.append(_Ticket(ticket.job, ticket.tries + 1))
+            else:
+                ended.append(done)
+        return ended
 
     def close(self) -> None:
         """End the workers and the template; kernels end with them."""

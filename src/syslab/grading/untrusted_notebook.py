@@ -280,6 +280,10 @@ def _marks(raw: Any, odd: set[str]) -> dict[str, Any] | None:
     return marks
 
 
+def _marked_for_something(cell: Any) -> bool:
+    return any(cell.metadata.nbgrader[flag] for flag in ("grade", "solution", "locked", "task"))
+
+
 def _good_id(value: Any) -> bool:
     return isinstance(value, str) and bool(_CELL_ID.match(value))
 
@@ -368,6 +372,8 @@ def settle(read: Read, expected: Collection[str], name: str) -> list[Verdict]:
     doubled = [i for i in expected if counts[i] > 1]
     missing = [i for i in expected if not counts[i]]
     unknown = counts.keys() - set(expected)
+    # The release itself names cells that are neither graded, nor answers, nor locked.
+    strange = {c.metadata.nbgrader.grade_id for c in marked if _marked_for_something(c)} & unknown
     seen: set[str] = set()
     for cell in reversed(marked):
         grade_id = cell.metadata.nbgrader.grade_id
@@ -383,11 +389,11 @@ def settle(read: Read, expected: Collection[str], name: str) -> list[Verdict]:
                 "the copies you do not want graded.",
             )
         )
-    if unknown:
+    if strange:
         notes.append(
             Verdict(
                 "cells-unknown",
-                f"{name} holds cells marked for another assignment ({_names(unknown)}), which "
+                f"{name} holds cells marked for another assignment ({_names(strange)}), which "
                 "were run but not graded: hand each assignment in on its own.",
             )
         )
