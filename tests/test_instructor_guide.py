@@ -263,7 +263,7 @@ GUIDE_STEPS = [
         before=a_run_is_killed,
         shows=resumed,
     ),
-    Step("syslab grade arch-02 --student ada --force", (r"^1 submissions: 1 graded, 1 to look",)),
+    Step("syslab grade arch-02 --student ada --force", (r"^1 submission: 1 graded, 1 to look",)),
     Step("syslab grade arch-02 --workers 4", (r"^3 submissions: 3 unchanged",)),
     Step(
         "nbgrader generate_feedback arch-02 --student ada --force",

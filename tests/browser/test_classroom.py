@@ -122,7 +122,7 @@ def test_once_round(jupyterlab, course_copy):
     formgrader.press("autograde")
     assert formgrader.cell("status").inner_text() == "needs manual grading"
     assert formgrader.cell("score").inner_text() == "1 / 20"
-    lab.type_in_terminal(f"syslab grade {NAME}", until=r"1 submissions: 1 graded\.")
+    lab.type_in_terminal(f"syslab grade {NAME}", until=r"1 submission: 1 graded\.")
     lab.shoot("graded")
 
     # The written answer is marked by hand, with its rubric; the page goes out again.

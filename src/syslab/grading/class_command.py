@@ -147,7 +147,8 @@ def _print_rows(rows: list[Any]) -> None:
     parts = [f"{count} {state}" for state, count in sorted(states.items())]
     if flagged:
         parts.append(f"{flagged} to look at before their points are returned")
-    print(f"\n{len(rows)} submissions: {', '.join(parts)}.")
+    noun = "submission" if len(rows) == 1 else "submissions"
+    print(f"\n{len(rows)} {noun}: {', '.join(parts)}.")
     failed = [row.student for row in rows if row.state in ("refused", "failed")]
     if failed:
         print(f"Not graded: {', '.join(failed)}.", file=sys.stderr)
