@@ -274,6 +274,11 @@ def in_the_way_of_course_files(folder: Path, _: Targets) -> None:
     (folder / "bandwidth.csv" / "mine.txt").write_text("x")
 
 
+@case(FULL, "a web page beside the notebook, for the marker to open", "page-left-out")
+def page_beside_the_notebook(folder: Path, _: Targets) -> None:
+    (folder / "figures.html").write_text("<script>document.title = 'owned'</script>")
+
+
 @case(FULL, "start-up files in hidden folders", "hidden-left-out")
 def hidden_files(folder: Path, _: Targets) -> None:
     startup = folder / ".ipython" / "profile_default" / "startup"
