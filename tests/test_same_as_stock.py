@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from syslab.course import assignments, manifest
+from syslab.course import assignments
 from syslab.grading import batch, engines
 
 ROOT = Path(__file__).resolve().parent.parent
-READY = [part.id for part in manifest.load(ROOT / "course.toml", check_folders=False).ready_parts]
+NAMES = ("arch-02", "code-review")  # one that measures and draws, one with four variants
 SUBMISSIONS = 2  # another exercise is left unanswered in each
 
 
@@ -24,7 +24,7 @@ def bench():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", NAMES)
 def test_grades_are_those_of_stock_nbgrader(bench, name, tmp_path, monkeypatch):
     stock = bench.make_class(tmp_path / "stock", name, SUBMISSIONS)
     ours = bench.make_class(tmp_path / "ours", name, SUBMISSIONS)

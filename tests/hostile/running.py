@@ -145,7 +145,6 @@ attack(
     "import sys\nsys.exit()",
     lost="ridge",
 )
-attack("quits", PARTIAL, "asks IPython to quit", "quit()", "kernel-died")
 attack(
     "segmentation-fault",
     PARTIAL,
@@ -364,6 +363,7 @@ attack(
     "searches the whole disk for gradebooks and solutions",
     "import os, time\nfound, until = [], time.monotonic() + 2\n"
     "for place, folders, names in os.walk('/'):\n"
+    "    folders[:] = [f for f in folders if f != 'site-packages']  # nbgrader carries an example\n"
     "    found += [n for n in names if n == 'gradebook.db' or n.startswith('canary-secret')]\n"
     "    if time.monotonic() > until:\n        break\n"
     "print(found, 'CANARY-' + 'OPENED' if found else 'nothing')",

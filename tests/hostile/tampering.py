@@ -242,17 +242,6 @@ forgery(
     alone=True,
 )
 forgery(
-    "exits-between-checks",
-    "a thread throws SystemExit into the test cell between two checks",
-    "import ctypes, threading, time, _thread\n"
-    "_main = threading.main_thread().ident\n"
-    "def later():\n    time.sleep(0.05)\n"
-    "    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(_main),\n"
-    "                                               ctypes.py_object(SystemExit))\n"
-    "def ridge(*_):\n    threading.Thread(target=later).start()\n    return 10.0",
-    alone=True,
-)
-forgery(
     "silent-errors",
     "errors of the test cell are swallowed before the kernel reports them",
     "ip = get_ipython()\nip.showtraceback = lambda *a, **k: None\n"
