@@ -122,27 +122,27 @@ def reading(root: Path, url: str | None = None) -> Iterator[Any]:
         engine = sa.create_engine(_existing(url))
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise CourseError(
-            f"the driver for {_shown(url)} is not installed ({error}).",
+            f"the driver for {shown(url)} is not installed ({error}).",
             "Install the driver that the URL names (for PostgreSQL psycopg) into the environment.",
         ) from error
     except sa.exc.ArgumentError as error:
         raise CourseError(
-            f"{_shown(url)!r} is no database URL.",
+            f"{shown(url)!r} is no database URL.",
             "It reads sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME.",
         ) from error
     try:
         if not sa.inspect(engine).has_table("grade"):
-            raise CourseError(f"{_shown(url)} holds no gradebook yet.", _BEGIN)
+            raise CourseError(f"{shown(url)} holds no gradebook yet.", _BEGIN)
         with Session(engine) as session:
             yield session
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         raise CourseError(
-            f"the gradebook {_shown(url)} cannot be read: {str(error.orig).strip()}",
+            f"the gradebook {shown(url)} cannot be read: {str(error.orig).strip()}",
             "If it is locked or busy, wait for the grader to end; if it is a server, start it.",
         ) from error
     except (sa.exc.ProgrammingError, sa.exc.DatabaseError) as error:
         raise CourseError(
-            f"{_shown(url)} is not a gradebook of this nbgrader: {str(error.orig).strip()}",
+            f"{shown(url)} is not a gradebook of this nbgrader: {str(error.orig).strip()}",
             "If an older nbgrader made it: `nbgrader db upgrade`.",
         ) from error
     finally:
@@ -165,7 +165,7 @@ def _existing(url: str) -> Any:
     return made
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """`url` without its password."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 

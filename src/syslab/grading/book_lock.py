@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import time
 import zlib
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from syslab.course.errors import CourseError
+from syslab.grading import book
 
 PATIENCE_S = 3.0  # the server notices within moments that a grader was killed
 _OURS = zlib.crc32(b"syslab grade") & 0x7FFFFFFF  # the first half of the lock's number
@@ -54,15 +54,10 @@ def held(url: str, course: str, assignment: str) -> Iterator[None]:
             yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         raise CourseError(
-            f"the gradebook {shown(url)} cannot be reached: {_first_line(error)}",
+            f"the gradebook {book.shown(url)} cannot be reached: {_first_line(error)}",
             "What was run is kept. When the server answers again: "
             f"`syslab grade {assignment} --resume`.",
         ) from error
-
-
-def shown(url: str) -> str:
-    """`url` without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 @contextlib.contextmanager
@@ -74,7 +69,7 @@ def _session(url: str, name: str) -> Iterator[Any]:
         engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
         raise CourseError(
-            f"the driver for {shown(url)} is not installed ({error}).",
+            f"the driver for {book.shown(url)} is not installed ({error}).",
             'Install it: `pip install -c requirements.lock -e ".[postgres]"`.',
         ) from error
     connection = engine.connect()
@@ -101,7 +96,7 @@ def _take(connection: Any, course: str, url: str) -> None:
             found = connection.execute(sa.text(_HOLDER), number).first()
             holder = "it has just ended" if found is None else f"{found[0]}, since {found[1]} UTC"
             raise CourseError(
-                f"another `syslab grade` is at work on the gradebook {shown(url)} ({holder}).",
+                f"another `syslab grade` is at work on the gradebook {book.shown(url)} ({holder}).",
                 "Wait until it has ended; nothing was changed.",
             )
         time.sleep(0.2)

@@ -121,9 +121,6 @@ class Recorder:
                 self._nothing_for(student, name)
         self._ask_for_a_look(student)
 
-    def due(self) -> datetime | None:
-        return self.gradebook.find_assignment(self.assignment.name).duedate
-
     # -- parts -----------------------------------------------------------------------------------
 
     def _chain(self, sanitizing: bool) -> list[Callable[[Any, Any], tuple[Any, Any]]]:
@@ -244,34 +241,22 @@ def _one_connection(gradebook: Any) -> Iterator[None]:
     from nbgrader.preprocessors import latesubmissions, overwritecells, saveautogrades
 
     session = gradebook.db
-
-    class Shared:
-        """Stands in for ``Gradebook`` inside the block."""
-
-        def __new__(cls, *_: Any, **__: Any) -> Any:
-            return _Unclosed(gradebook)
-
-    places = [overwritecells, saveautogrades, latesubmissions]
+    places = (overwritecells, saveautogrades, latesubmissions)
     kept = [place.Gradebook for place in places]
-    commit = session.commit
     session.registry().commit = session.registry().flush
     for place in places:
-        place.Gradebook = Shared
+        place.Gradebook = lambda *_, **__: _Unclosed(gradebook)
     try:
-        yield
+        try:
+            yield
+        finally:
+            del session.registry().commit
+            for place, original in zip(places, kept, strict=True):
+                place.Gradebook = original
     except BaseException:
-        _restore(session, places, kept)
         session.rollback()
         raise
-    _restore(session, places, kept)
-    commit()
-
-
-def _restore(session: Any, places: list[Any], kept: list[Any]) -> None:
-    with contextlib.suppress(AttributeError):
-        del session.registry().commit
-    for place, original in zip(places, kept, strict=True):
-        place.Gradebook = original
+    session.commit()
 
 
 class _Unclosed:

@@ -108,10 +108,6 @@ class Spool:
             )
         return list(found["students"])
 
-    @property
-    def interrupted(self) -> bool:
-        return (self.folder / "plan.json").exists()
-
     def finish(self) -> None:
         """The run is complete: its plan and its executed submissions are no longer needed."""
         for path in (self.folder / "executed").glob("*.json"):

@@ -141,49 +141,6 @@ class Template:
             self.close()
             raise WarmError(_NOT_STARTED.format(code=code))
 
-    def fork(
-        self,
-        connection: Mapping[str, Any],
-        *,
-        folder: str | Path,
-        sockets: str | Path,
-        environment: Mapping[str, str] | None = None,
-        threads: int | None = None,
-        policy: Any = None,
-    ) -> Kernel:
-        """A kernel of the template, its sockets bound.
-
-        Parameters
-        ----------
-        connection
-            Jupyter's connection information (transport ``ipc``).
-        folder
-            Its working directory.
-        sockets
-            Where the connection's sockets and its file lie.
-        environment
-            All its variables; those of this process when not given.
-        threads
-            How many threads torch may use; by default all cores.
-        policy
-            A `syslab.warm.sandbox.Policy`, or None for a kernel with the caller's rights.
-
-        Raises
-        ------
-        WarmError
-            When the template is gone or the kernel cannot be set up.
-        """
-        self.wait()
-        return fork(
-            self.address,
-            connection,
-            folder=folder,
-            sockets=sockets,
-            environment=environment,
-            threads=threads,
-            policy=policy,
-        )
-
     def close(self) -> None:
         """End the template. Kernels that were forked go on until their connection is closed."""
         if os.getpid() != self._maker:
@@ -313,9 +270,31 @@ def fork(
     policy: Any = None,
     witness: Mapping[str, Any] | None = None,
 ) -> Kernel:
-    """`Template.fork` for another process: `address` is the template's.
+    """A kernel of the template at `address`, its sockets bound.
 
-    `witness` is what `integrity.start` is to be given: its ``pipe`` is a FIFO opened for reading.
+    Parameters
+    ----------
+    address
+        The template's.
+    connection
+        Jupyter's connection information (transport ``ipc``).
+    folder
+        Its working directory.
+    sockets
+        Where the connection's sockets and its file lie.
+    environment
+        All its variables; those of this process when not given.
+    threads
+        How many threads torch may use; by default all cores.
+    policy
+        A `syslab.warm.sandbox.Policy`, or None for a kernel with the caller's rights.
+    witness
+        What `integrity.start` is to be given: its ``pipe`` is a FIFO opened for reading.
+
+    Raises
+    ------
+    WarmError
+        When the template is gone or the kernel cannot be set up.
     """
     key = connection.get("key", b"")
     request = {
