@@ -145,6 +145,7 @@ attack(
     "import sys\nsys.exit()",
     lost="ridge",
 )
+attack("quits", FULL, "asks IPython to quit", "quit()")
 attack(
     "segmentation-fault",
     PARTIAL,
@@ -269,6 +270,26 @@ attack(
     "cell-timeout",
     lost="ridge",
     unsafe="fills the grader's memory",
+)
+attack(
+    "prints-on-into-the-tests",
+    PARTIAL,
+    "prints more than the limit, goes on, and answers wrong",
+    "print('x' * 2_500_000)\n" + mini.WRONG["ridge"],
+    "output-flood",
+    after=True,
+    lost="ridge",
+)
+attack(
+    "interrupted-while-printing",
+    PARTIAL,
+    "prints without end, survives the interrupt, and answers wrong",
+    "import time\ntry:\n    while True:\n        print('x' * 100_000)\n        time.sleep(0.05)\n"
+    "except KeyboardInterrupt:\n    pass\n" + mini.WRONG["ridge"],
+    "output-flood",
+    after=True,
+    lost="ridge",
+    unsafe="prints until the cell's time is over",
 )
 attack(
     "pictures-without-end",

@@ -242,6 +242,17 @@ forgery(
     alone=True,
 )
 forgery(
+    "exits-between-checks",
+    "a thread throws SystemExit into the test cell while it checks a wrong answer",
+    "import ctypes, threading\n_main = threading.main_thread().ident\n"
+    "def later():\n"
+    "    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(_main),\n"
+    "                                               ctypes.py_object(SystemExit))\n"
+    "def ridge(peak, bandwidth):\n    threading.Timer(0.002, later).start()\n"
+    "    return bandwidth / peak",
+    alone=True,
+)
+forgery(
     "silent-errors",
     "errors of the test cell are swallowed before the kernel reports them",
     "ip = get_ipython()\nip.showtraceback = lambda *a, **k: None\n"

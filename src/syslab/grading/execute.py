@@ -33,6 +33,7 @@ NOT_RUN = "NotRun"
 REPORTER = "syslab.course.checks:Check"
 BETWEEN = ""  # what the witness said after one cell and before the next
 PIPE_BYTES = 1 << 20  # the most a pipe holds
+RESULT_BYTES = 10_000  # a score and its reasons are less
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,7 @@ class _Runner(Execute):
         self.probes: dict[str, str] = {}
         self.cell_s: dict[str, float] = {}
         self._printed = 0
+        self._flooding: Any = None
         self._busy_since: Any = None
         self._cell = ""
         self._warm: WarmProvisioner | None = None
@@ -296,17 +298,29 @@ class _Runner(Execute):
         if msg["msg_type"] == "status":
             self._clock(msg)
         elif msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
-            limit = self.job.limits.output_bytes
-            before = self._printed
-            self._printed += _size(msg["content"])
-            if self._printed > limit:
-                if before <= limit:
-                    self._notice(cell, limit)
-                    self._signal_interrupt()
-                elif self._printed > 2 * limit:
-                    self._stop("output-flood")
-                return None
+            size = _size(msg["content"])
+            self._printed += size
+            if self._printed > self.job.limits.output_bytes:
+                self._too_much(cell, size)
+                # Without its result a test cell would count as passed.
+                if msg["msg_type"] != "execute_result":
+                    return None
+                if size > RESULT_BYTES:
+                    cell.outputs.append(_error("its result was too long to be kept"))
+                    return None
         return super().process_message(msg, cell, cell_index)
+
+    def _too_much(self, cell: Any, size: int) -> None:
+        """Say so once; interrupt a cell that prints on, and end the kernel at twice the limit."""
+        limit = self.job.limits.output_bytes
+        if self._printed - size <= limit:
+            self._notice(cell, limit)
+            self._flooding = cell
+        elif self._printed > 2 * limit:
+            self._stop("output-flood")
+        elif self._flooding is cell:
+            self._flooding = None
+            self._signal_interrupt()
 
     def _clock(self, msg: dict[str, Any]) -> None:
         """The kernel's own clock, from taking a cell up to being done with it."""
@@ -420,10 +434,14 @@ def _size(content: dict[str, Any]) -> int:
     return sum(len(str(value)) for value in content.get("data", {}).values())
 
 
-def _mark_not_run(notebook: Any, ended: Ended) -> None:
-    """Give graded cells that never ran an error, so that they count nothing and say why."""
+def _error(said: str) -> Any:
     from nbformat.v4 import new_output
 
+    return new_output("error", ename=NOT_RUN, evalue=said, traceback=[f"{NOT_RUN}: {said}"])
+
+
+def _mark_not_run(notebook: Any, ended: Ended) -> None:
+    """Give graded cells that never ran an error, so that they count nothing and say why."""
     if ended.detail == "went on":
         return
     for cell in notebook.cells:
@@ -434,5 +452,5 @@ def _mark_not_run(notebook: Any, ended: Ended) -> None:
         said = f"the notebook stopped at {ended.cell} ({ended.code})"
         cell.outputs = [
             *(o for o in cell.get("outputs", []) if o.output_type == "stream"),
-            new_output("error", ename=NOT_RUN, evalue=said, traceback=[f"{NOT_RUN}: {said}"]),
+            _error(said),
         ]
