@@ -218,7 +218,8 @@ def _run(
     proof = tamper.reference(assignment, machine, recorder.helpers, like)
     settled += [_record(recorder, store, ready, done, proof) for ready, done in kept]
     to_run = waiting if kept else itertools.chain([first], waiting)
-    for done in machine.run(replace(job, modules=proof.own_modules) for job in to_run):
+    prepared = (replace(j, modules=proof.own_modules, compiled=proof.compiled) for j in to_run)
+    for done in machine.run(prepared):
         ready = pending.pop(done.student)
         if done.error:
             settled.append(_failed(ready, done))

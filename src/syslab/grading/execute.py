@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 import tempfile
@@ -60,7 +61,9 @@ class Job:
 
     `notebooks` are file name -> text of the sanitised notebook, `files` relative path -> content
     of what lies beside them, `course` the folder whose `readable` parts the cells may read,
-    `modules` what is imported beforehand because the test cells rest on it.
+    `modules` what is imported beforehand because the test cells rest on it, `compiled` what of it
+    is compiled beforehand (`syslab.warm.compiled`). The value of the expression `probe` is asked
+    after each test cell, that of `report` at the end.
     """
 
     student: str
@@ -71,7 +74,9 @@ class Job:
     limits: Limits = Limits()
     sandboxed: bool = True
     probe: str = ""
+    report: str = ""
     modules: tuple[str, ...] = ()
+    compiled: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ class Executed:
     """What became of a job.
 
     `ended` maps the notebooks that were cut short to the reason, `probes` each notebook to what
-    `Job.probe` answered after its test cells, `evidence` to what the witness in the kernel said
+    `Job.probe` answered after its test cells, `reports` to what `Job.report` answered at its end,
+    `evidence` to what the witness in the kernel said
     while each cell ran (`syslab.warm.integrity`), `wall_s` is the time it took, `cells_s` the
     part the cells themselves took.
     """
@@ -97,6 +103,7 @@ class Executed:
     notebooks: dict[str, str]
     ended: dict[str, Ended] = field(default_factory=dict)
     probes: dict[str, dict[str, str]] = field(default_factory=dict)
+    reports: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     cell_s: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
@@ -121,6 +128,13 @@ def run(job: Job, address: str = "") -> Executed:
 
     began = time.perf_counter()
     done = Executed(job.student, {})
+    try:
+        address = address or _own_template()
+        if job.modules:
+            _teach(address, job.modules, job.compiled)
+    except service.WarmError as error:
+        done.error = str(error)
+        return done
     for name, text in job.notebooks.items():
         notebook = nbformat.reads(text, as_version=4)
         with _scratch(job) as (folder, sockets), _Witness(job, folder.parent) as witness:
@@ -134,10 +148,23 @@ def run(job: Job, address: str = "") -> Executed:
             _mark_not_run(notebook, runner.ended)
         done.notebooks[name] = nbformat.writes(notebook, version=4)
         done.probes[name] = runner.probes
+        done.reports[name] = runner.report
         done.evidence[name] = runner.evidence
         done.cell_s.update(runner.cell_s)
     done.wall_s = time.perf_counter() - began
     return done
+
+
+def _own_template() -> str:
+    template = service.shared()
+    template.wait()
+    return template.address
+
+
+@functools.lru_cache(maxsize=8)
+def _teach(address: str, modules: tuple[str, ...], compiled: tuple[tuple[str, ...], ...]) -> None:
+    """Have a template import and compile, once for all its kernels, what each would need."""
+    service.teach(address, modules, compiled)
 
 
 @contextlib.contextmanager
@@ -223,6 +250,7 @@ class _Runner(Execute):
         self.iopub_timeout = 10
         self.ended: Ended | None = None
         self.probes: dict[str, str] = {}
+        self.report = ""
         self.cell_s: dict[str, float] = {}
         self._printed = 0
         self._flooding: Any = None
@@ -272,6 +300,8 @@ class _Runner(Execute):
             self._hear(self._cell)
         if self.job.probe and meta.get("grade") and cell.cell_type == "code":
             self.probes[meta["grade_id"]] = run_sync(self._ask)(self.job.probe)
+        if self.job.report and index == len(self.nb.cells) - 1:
+            self.report = run_sync(self._ask)(self.job.report)
         return cell, resources
 
     def _hear(self, cell: str) -> None:

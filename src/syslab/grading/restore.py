@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nbgrader.api import MissingEntry
 from nbgrader.preprocessors import OverwriteCells
+from nbgrader.utils import compute_checksum
 
 from syslab.course.workbook import insertion_index, mark
 
@@ -20,20 +20,56 @@ class RestoreCells(OverwriteCells):
     earlier cell that is there; nbgrader raises KeyError when that one is missing too.
     """
 
+    _cells: dict[str, tuple[dict[str, Any], str]] | None = None  # marks and source by grade id
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        self._cells = None
+        return super().preprocess(nb, resources)
+
     def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
         grade_id = (cell.metadata.get("nbgrader") or {}).get("grade_id")
         if grade_id is None:
             cell.metadata.pop("nbgrader", None)
             return cell, resources
-        try:
-            known = self.gradebook.find_source_cell(grade_id, self.notebook_id, self.assignment_id)
-        except MissingEntry:
+        if self._cells is None:  # all at once: nbgrader asks the database four times for each
+            self._cells = self._from_gradebook()
+        if grade_id not in self._cells:
             self.log.warning("Cell '%s' is not part of the assignment: marks removed", grade_id)
             del cell.metadata["nbgrader"]
             return cell, resources
-        cell.metadata["nbgrader"] = self._marks(known)
-        self.update_cell_type(cell, known.cell_type)
-        return super().preprocess_cell(cell, resources, cell_index)
+        marks, source = self._cells[grade_id]
+        cell.metadata["nbgrader"] = dict(marks)
+        self.update_cell_type(cell, marks["cell_type"])
+        if marks["locked"] and compute_checksum(cell) != marks["checksum"]:
+            self.log.warning("Cell '%s' was changed and is set back", grade_id)
+            cell.source = source
+            if compute_checksum(cell) != marks["checksum"]:
+                raise RuntimeError(f"Inconsistent checksums for cell {grade_id}")
+        return cell, resources
+
+    def _from_gradebook(self) -> dict[str, tuple[dict[str, Any], str]]:
+        notebook = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
+        points = {c.name: c.max_score for c in (*notebook.grade_cells, *notebook.task_cells)}
+        graded, tasks, solutions = (
+            {cell.name for cell in cells}
+            for cells in (notebook.grade_cells, notebook.task_cells, notebook.solution_cells)
+        )
+        found = {}
+        for cell in notebook.source_cells:
+            marks = {
+                "schema_version": 3,
+                "grade_id": cell.name,
+                "grade": cell.name in graded,
+                "solution": cell.name in solutions,
+                "locked": cell.locked,
+                "task": cell.name in tasks,
+                "cell_type": cell.cell_type,
+                "checksum": cell.checksum,
+            }
+            if cell.name in points:
+                marks["points"] = points[cell.name]
+            found[cell.name] = (marks, cell.source)
+        return found
 
     def add_missing_grade_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         source = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
@@ -54,22 +90,3 @@ class RestoreCells(OverwriteCells):
             nb.cells.insert(at, cell)
             marks.insert(at, grade_id)
         return nb, resources
-
-    def _marks(self, source_cell: Any) -> dict[str, Any]:
-        notebook = source_cell.notebook
-        points = {c.name: c.max_score for c in (*notebook.grade_cells, *notebook.task_cells)}
-        name = source_cell.name
-        task = any(c.name == name for c in notebook.task_cells)
-        marks = {
-            "schema_version": 3,
-            "grade_id": name,
-            "grade": any(c.name == name for c in notebook.grade_cells),
-            "solution": any(c.name == name for c in notebook.solution_cells),
-            "locked": source_cell.locked,
-            "task": task,
-            "cell_type": source_cell.cell_type,
-            "checksum": source_cell.checksum,
-        }
-        if name in points:
-            marks["points"] = points[name]
-        return marks

@@ -16,6 +16,7 @@ history, a variable of the test cell) is found in its text and in what it shows.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import math
@@ -35,9 +36,13 @@ from syslab.grading.engines import Engine
 from syslab.grading.execute import Executed, Job
 from syslab.grading.verdicts import Verdict
 
-VERSION = "syslab-reference-1"
+VERSION = "syslab-reference-2"
 STUDENT = "the reference solution"
 _LOADED = "' '.join(m for m in __import__('sys').modules if m[:6] == 'syslab' or '.' not in m)"
+_COMPILED = (
+    "__import__('json').dumps("
+    "__import__('syslab.warm.compiled', fromlist=['signatures']).signatures())"
+)
 _PUBLIC = ("syslab.",)
 
 
@@ -69,12 +74,14 @@ class Reference:
     """The reference run of an assignment.
 
     `cells` maps each notebook to its test cells by grade id, `texts` each notebook to the texts
-    of its cells (`peeking.Texts`), `modules` are what the notebooks import.
+    of its cells (`peeking.Texts`), `modules` are what the notebooks import, `compiled` the
+    course's functions that were compiled (`syslab.warm.compiled`).
     """
 
     cells: Mapping[str, Mapping[str, Tested]]
     texts: Mapping[str, peeking.Texts]
     modules: tuple[str, ...]
+    compiled: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def own_modules(self) -> tuple[str, ...]:
@@ -117,6 +124,7 @@ def reference(
         files=dict(files),
         modules=(),
         probe=_LOADED,
+        report=_COMPILED,
     )
     file = paths.state_dir(assignment.root) / "grading" / assignment.name / "reference.json"
     key = hashlib.sha256(f"{spool.key(job)}{_package()}{sys.version}{VERSION}".encode()).hexdigest()
@@ -201,7 +209,12 @@ def _from_run(done: Executed, texts: Mapping[str, peeking.Texts]) -> Reference:
         for answer in done.probes.get(name, {}).values():
             loaded.update(answer.strip("'\"").split())
     modules = sorted(m for m in loaded if not m.startswith("_"))
-    return Reference(cells, texts, tuple(modules))
+    compiled = {
+        tuple(one)
+        for answer in done.reports.values()
+        for one in json.loads(ast.literal_eval(answer) if answer else "[]")
+    }
+    return Reference(cells, texts, tuple(modules), tuple(sorted(compiled)))
 
 
 # ------------------------------------------------------------------------------------ judging

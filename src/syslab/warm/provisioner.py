@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from traitlets import Any as AnyTrait
 from traitlets import Unicode
 
 from syslab.warm import service
+
+END_S = 0.5  # that a killed kernel is waited for
 
 
 class WarmProvisioner(KernelProvisionerBase):
@@ -62,8 +65,13 @@ class WarmProvisioner(KernelProvisionerBase):
             self.kernel.signal(signum)
 
     async def kill(self, restart: bool = False) -> None:
-        if self.kernel is not None:
-            self.kernel.signal(signal.SIGKILL)
+        if self.kernel is None:
+            return
+        self.kernel.signal(signal.SIGKILL)
+        # It is gone in milliseconds, and the manager would look again after a tenth of a second.
+        until = time.monotonic() + END_S
+        while self.kernel.poll() is None and time.monotonic() < until:
+            await asyncio.sleep(0.002)
 
     async def terminate(self, restart: bool = False) -> None:
         await self.kill(restart)

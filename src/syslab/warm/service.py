@@ -297,7 +297,7 @@ def fork(
         When the template is gone or the kernel cannot be set up.
     """
     key = connection.get("key", b"")
-    request = {
+    link, said = _ask(address, {
         "connection": {**connection, "key": key.decode() if isinstance(key, bytes) else key},
         "folder": str(folder),
         "sockets": str(sockets),
@@ -305,20 +305,38 @@ def fork(
         "threads": threads or len(os.sched_getaffinity(0) if _HAS_AFFINITY else (1,)),
         "policy": None if policy is None else _plain(asdict(policy)),
         "witness": None if witness is None else dict(witness),
-    }
+    })  # fmt: skip
+    if "pid" not in said:
+        link.close()
+        raise WarmError(f"no kernel: {said.get('error', 'the template hung up')}")
+    return Kernel(int(said["pid"]), link)
+
+
+def teach(address: str, modules: Sequence[str], compiled: Sequence[Sequence[str]] = ()) -> None:
+    """Make the template import `modules` and compile `compiled` for the kernels to come.
+
+    Raises
+    ------
+    WarmError
+        When the template is gone, or cannot.
+    """
+    link, said = _ask(address, {"modules": list(modules), "compiled": list(map(list, compiled))})
+    link.close()
+    if "ready" not in said:
+        raise WarmError(f"not learnt: {said.get('error', 'the template hung up')}")
+
+
+def _ask(address: str, request: Mapping[str, Any]) -> tuple[socket.socket, dict[str, Any]]:
+    """Send a request to the template; the connection and its first answer."""
     link = socket.socket(socket.AF_UNIX)
     try:
         link.settimeout(START_LIMIT_S)
         link.connect(address)
         link.sendall(json.dumps(request).encode() + b"\n")
-        said = _line(link)
+        return link, _line(link)
     except OSError as error:
         link.close()
         raise WarmError(f"the warm template does not answer ({error}); start it again") from None
-    if "pid" not in said:
-        link.close()
-        raise WarmError(f"no kernel: {said.get('error', 'the template hung up')}")
-    return Kernel(int(said["pid"]), link)
 
 
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")

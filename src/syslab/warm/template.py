@@ -12,7 +12,9 @@ Each connection is one kernel. The client sends one line of JSON::
 
 and gets ``{"pid": 123}`` when the kernel's sockets are bound, then ``{"exit": 0, "exceeded": ""}``
 when it has ended (negative: the signal that ended it; and the sandbox's limit it went over), or
-``{"error": "..."}``. A client that hangs up, or dies, takes its kernel with it.
+``{"error": "..."}``. A client that hangs up, or dies, takes its kernel with it. The line
+``{"modules": [...], "compiled": [...]}`` makes the template import and compile more for later
+kernels (`syslab.warm.compiled`); it is answered with ``{"ready": true}``.
 
 Two processes stand between: a *watcher*, which holds the connection and unshares the namespaces,
 and the kernel, which is process 1 of its own process namespace when it is sandboxed: whatever it
@@ -37,15 +39,23 @@ READY = b'{"ready": true}\n'
 # What an IPython kernel imports on its way up, so that a fork need not.
 KERNEL_MODULES = (
     "IPython.core.completer",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.extensions.storemagic",
     "comm",
+    "faulthandler",
     "ipykernel.datapub",
     "ipykernel.debugger",
     "ipykernel.eventloops",
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
+    "pdb",
+    "syslab.warm.integrity",
+    "tornado.platform.asyncio",
 )
 MAX_REQUEST_BYTES = 1 << 20
+ASK_S = 5.0  # for a client to say what it wants
 LOOK_S = 0.25  # how often a sandbox's use of memory and processor is looked at
 
 
@@ -68,12 +78,41 @@ def main(arguments: list[str]) -> int:
         if not readable or owner in readable:  # nobody asks any more
             return 0
         connection, _ = listener.accept()
-        if os.fork() == 0:
+        request = _request(connection)
+        if request is not None and "modules" in request:
+            _learn(connection, request)
+        elif request is not None and os.fork() == 0:
             listener.close()
             if owner >= 0:
                 os.close(owner)
-            _watch(connection)
+            _watch(connection, request)
         connection.close()
+
+
+def _request(connection: socket.socket) -> dict[str, Any] | None:
+    """What a client asks for; None when it hangs up or takes its time, which others have not."""
+    connection.settimeout(ASK_S)
+    try:
+        return _receive(connection)
+    except (OSError, ValueError):
+        return None
+    finally:
+        connection.settimeout(None)
+
+
+def _learn(connection: socket.socket, request: dict[str, Any]) -> None:
+    """Import and compile what later kernels need."""
+    from syslab.warm import compiled
+
+    try:
+        for name in request["modules"]:
+            importlib.import_module(name)
+        compiled.compile_all(request["compiled"])
+    except Exception as error:
+        _send(connection, {"error": f"{type(error).__name__}: {error}"})
+        return
+    gc.freeze()
+    _send(connection, {"ready": True})
 
 
 def warm_up(modules: list[str]) -> list[str]:
@@ -117,15 +156,13 @@ def _draw() -> None:
 # ------------------------------------------------------------------------------- the watcher
 
 
-def _watch(connection: socket.socket) -> NoReturn:
+def _watch(connection: socket.socket, request: dict[str, Any]) -> NoReturn:
     """Fork the kernel and tell the client how it ends; end it when the client is gone."""
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        request = _receive(connection)
-        if request is not None:
-            status = _run(connection, request)
+        status = _run(connection, request)
     except BaseException as error:
         _send(connection, {"error": f"{type(error).__name__}: {error}"})
     finally:
