@@ -5,6 +5,7 @@ case earns, what is said about it, and that nothing of it got out of its sandbox
 """
 
 import contextlib
+import html
 import os
 import shutil
 import socket
@@ -21,7 +22,7 @@ import corpus
 import mini_course as mini
 
 from syslab.course import assignments
-from syslab.grading import batch
+from syslab.grading import batch, feedback_pages
 from syslab.grading.engines import Local
 from syslab.grading.execute import Limits
 
@@ -49,6 +50,9 @@ class Graded:
     connections: list[str]
     autograded: Path
     package_before: set[str]
+    untold: list[str]  # the refused for whom no page could be made
+    pages: dict[str, str]  # what the others read
+    dated: set[str]  # whose submissions say when they were handed in
 
 
 @contextlib.contextmanager
@@ -112,7 +116,13 @@ def graded(tmp_path_factory):
         assignment = assignments.find(mini.NAME, root)
         options = batch.Options(limits=LIMITS, sandboxed=_sandboxed())
         rows = batch.grade(assignment, lambda: Local(2), options)
+        refused = [row for row in rows if row.state == "refused"]
+        untold = feedback_pages.make(assignment, refused)
     points = {row.student: _points(root, row.student) for row in rows}
+    pages = {
+        page.parents[1].name: page.read_text(encoding="utf-8")
+        for page in (root / "feedback").glob(f"*/{mini.NAME}/*.html")
+    }
     yield Graded(
         {row.student: row for row in rows},
         points,
@@ -120,6 +130,9 @@ def graded(tmp_path_factory):
         connections,
         root / "autograded",
         package,
+        untold,
+        pages,
+        {stamp.parents[1].name for stamp in (root / "submitted").glob("*/*/timestamp.txt")},
     )
     shutil.rmtree(place, ignore_errors=True)
 
@@ -208,3 +221,17 @@ def test_no_process_is_left(graded):
             return
         time.sleep(0.2)
     raise AssertionError(f"processes left behind: {left}")
+
+
+def test_the_refused_are_told_why_and_when_they_handed_in(graded):
+    """A submission that cannot be run gets a page of its own; hostile names stay text in it."""
+    refused = {row.student: row for row in graded.rows.values() if row.state == "refused"}
+    assert len(refused) > 20 or os.environ.get("SYSLAB_HOSTILE")
+    told = {name: row for name, row in refused.items() if name in graded.pages}
+    said = [problem.partition(":")[0] for problem in graded.untold]
+    assert sorted([*told, *said]) == sorted(refused)
+    for name, row in told.items():
+        assert html.escape(row.verdicts[0].message) in graded.pages[name], name
+        assert "<script" not in graded.pages[name], name
+    undated = {name for name, row in refused.items() if row.submitted is None}
+    assert undated == set(refused) - graded.dated

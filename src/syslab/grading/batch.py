@@ -242,9 +242,10 @@ def _prepare(
     try:
         intake = read(folder, recorder.known, own=recorder.own_files, provided=recorder.helpers)
     except Refused as refused:
-        recorder.refuse(student, None)
+        recorder.refuse(student, refused.timestamp)
         store.recorded(student, "", [refused.verdict])
-        return _row(recorder, student, "refused", [refused.verdict])
+        row = _row(recorder, student, "refused", [refused.verdict])
+        return replace(row, submitted=refused.timestamp)
     job = Job(
         student=student,
         assignment=assignment.name,

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="after the assignment was corrected: run all again and show whose points change",
     )
+    parser.add_argument("--csv", metavar="FILE", help="with --regrade: write the changes there")
     parser.add_argument("--no-feedback", action="store_true", help="leave feedback pages for later")
     parser.add_argument(
         "--no-sandbox",
@@ -78,7 +79,7 @@ def run(assignment: Assignment, args: argparse.Namespace) -> int:
             print(f"no feedback page for {problem}", file=sys.stderr)
     _print_rows(rows)
     if before is not None:
-        _print_changes(assignment, before)
+        _print_changes(assignment, before, args.csv)
     return DIFFERS if any(row.state in ("refused", "failed") for row in rows) else 0
 
 
@@ -92,6 +93,8 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         raise CourseError(
             "--resume finishes the whole run that was interrupted.", "Leave --student out."
         )
+    if args.csv and not args.regrade:
+        raise CourseError("--csv writes what a regrade changed.", "Add `--regrade`.")
     if args.address and args.engine != "ray":
         raise CourseError("--address names a Ray cluster.", "Add `--engine ray`.")
 
@@ -164,10 +167,14 @@ def _snapshot(assignment: Assignment) -> Any:
     return taken
 
 
-def _print_changes(assignment: Assignment, before: Any) -> None:
-    from syslab.grading import book, regrade
+def _print_changes(assignment: Assignment, before: Any, csv: str | None) -> None:
+    from syslab.grading import book, regrade, sheets
 
     with book.reading(assignment.root) as session:
         after = regrade.snapshot(session, assignment.name)
+    diff = regrade.diff(before, after)
     print()
-    print(regrade.to_text(regrade.diff(before, after)))
+    if csv:
+        print(f"{sheets.write(csv, regrade.to_csv(diff))}: {len(diff.changes)} changes")
+    else:
+        print(regrade.to_text(diff))

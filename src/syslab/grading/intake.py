@@ -130,10 +130,14 @@ class _Reading:
         most, depth = self.limits.entries, self.limits.depth
         with untrusted_files.opened(folder, wanted, most, depth) as files:
             timestamp = self._timestamp(files, now)
-            source = self._source(files)
-            base = self._base(source)
-            notebooks, taken = self._notebooks(source, base)
-            others = self._others(source, base, taken)
+            try:
+                source = self._source(files)
+                base = self._base(source)
+                notebooks, taken = self._notebooks(source, base)
+                others = self._others(source, base, taken)
+            except Refused as refused:
+                refused.timestamp = timestamp
+                raise
         unique = list(dict.fromkeys(self.notes))
         return Intake(notebooks, others, tuple(unique), timestamp)
 

@@ -106,7 +106,7 @@ class Recorder:
     def refuse(self, student: str, timestamp: datetime | None) -> None:
         """Enter a submission that cannot be run: no points, and a person is asked to look.
 
-        Points of an earlier submission stay; they are only marked for a look.
+        Points of an earlier submission stay, and so does its time; they are only marked for a look.
         """
         from nbgrader.api import MissingEntry
 
@@ -115,7 +115,7 @@ class Recorder:
             fresh = all(g.auto_score is None for n in found.notebooks for g in n.grades)
         except MissingEntry:
             fresh = True
-        self._enter(student, timestamp)
+        self._enter(student, timestamp if fresh else None)
         if fresh:
             for name in self.known:
                 self._nothing_for(student, name)

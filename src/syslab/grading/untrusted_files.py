@@ -15,6 +15,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from syslab.course.assignments import SKIPPED
@@ -30,7 +31,12 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Refused(CourseError):
-    """The submission cannot be graded; `verdict` says why and what its author does next."""
+    """The submission cannot be graded; `verdict` says why and what its author does next.
+
+    `timestamp` is when it was handed in (UTC), where that is known.
+    """
+
+    timestamp: datetime | None = None
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

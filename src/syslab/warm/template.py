@@ -293,7 +293,7 @@ def _become_kernel(request: dict[str, Any], policy: Any, report: int) -> NoRetur
         _own_randomness(int(request["threads"]))
         app = _initialised(request)
         if witness is not None:
-            app.shell.keepkernel_on_exit = True  # quit() in an answer is not to race the next cell
+            app.shell.ask_exit = lambda: None  # quit() in an answer is not to race the next cell
             _start_witness(pipe, **witness)
             witness = None
         os.write(report, READY)
