@@ -1,6 +1,7 @@
 """The whole way through nbgrader: by its own commands once, then step by step in this process."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,6 +121,10 @@ def test_from_source_to_feedback_by_command_line(course, assignment):
     assert "hidden checks: 1 of 1 passed" in text
     assert "you forgot the compute ceiling" in text
     assert not [secret for secret in HIDDEN_TEXTS if secret in text]
+    # Nothing runs on the page and nothing is fetched: it is read offline, and by the instructor.
+    assert "<script" not in text
+    assert "default-src 'none'" in text
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"', text)
 
 
 def test_jupyterlabs_assignment_list_fetches_into_work_and_submits(course, monkeypatch):

@@ -3,7 +3,7 @@
 ``nbgrader_config.py`` calls `configure`: Formgrader's exporter then finds our page before
 nbgrader's own, which ours extends, and asks `Marking` what stands beside a cell. Score and comment
 are written into Formgrader's own boxes by ``templates/rubric.js``, so that Formgrader saves them.
-The feedback page has another template and shows none of this.
+The feedback page has another template, which shows none of this and runs no script.
 """
 
 from __future__ import annotations

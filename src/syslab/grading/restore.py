@@ -41,7 +41,7 @@ class RestoreCells(OverwriteCells):
         cell.metadata["nbgrader"] = dict(marks)
         self.update_cell_type(cell, marks["cell_type"])
         if marks["locked"] and compute_checksum(cell) != marks["checksum"]:
-            self.log.warning("Cell '%s' was changed and is set back", grade_id)
+            self.log.debug("Cell '%s' differs and is set back", grade_id)
             cell.source = source
             if compute_checksum(cell) != marks["checksum"]:
                 raise RuntimeError(f"Inconsistent checksums for cell {grade_id}")
