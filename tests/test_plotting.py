@@ -213,6 +213,22 @@ def test_the_widget_redraws_when_its_slider_moves():
     assert shown.widget.children[2].value == "power 3, scale 1"
 
 
+def test_no_control_gives_its_keys_to_jupyterlab():
+    # A list that has the focus does: arrow keys leave the cell there, and "a" inserts one.
+    shown = live(
+        lambda **values: None, rising(), ALT,
+        power=Slider(1, 3, 1), scale=Choice([1, 2]), model=Choice(["only"]),
+    )  # fmt: skip
+    power, scale, model = shown.widget.children[0].children
+    assert type(scale) is type(power)
+    assert (scale.value, [label for label, _ in scale.options]) == (1, ["1", "2"])
+    scale.value = 2
+    assert shown.values["scale"] == 2
+    assert model.disabled, "nothing to choose, so nothing that takes the focus"
+    assert not power.disabled
+    assert not scale.disabled
+
+
 def test_live_refuses_what_it_cannot_show():
     fig = rising()
     with pytest.raises(ValueError, match="controls"):

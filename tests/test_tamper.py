@@ -246,7 +246,7 @@ def small(tmp_path_factory, engine):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SYSLAB_STATE", str(root / ".syslab"))
         found = assignments.find(mini.NAME, root)
-        return root, tamper.reference(found, engine, {}, job(mini.NAME, None, root))
+        return root, tamper.reference(found, engine, job(mini.NAME, None, root))
 
 
 def handed_in(small, engine, ridge):
@@ -291,7 +291,7 @@ def test_the_reference_is_run_once_and_kept(small, engine, monkeypatch):
     root, reference = small
     monkeypatch.setenv("SYSLAB_STATE", str(root / ".syslab"))
     found = assignments.find(mini.NAME, root)
-    again = tamper.reference(found, None, {}, job(mini.NAME, None, root))
+    again = tamper.reference(found, None, job(mini.NAME, None, root))
     assert again == reference
     ridge = reference.cells[mini.NOTEBOOK]["test-ridge"]
     assert [c.label for c in ridge.checks][:2] == ["100 FLOP/s over 10 B/s", "a slow memory"]
@@ -300,7 +300,7 @@ def test_the_reference_is_run_once_and_kept(small, engine, monkeypatch):
     file = root / ".syslab" / "grading" / mini.NAME / "reference.json"
     file.write_text(file.read_text()[:100])
     with pytest.raises(AttributeError):  # damaged: made anew, which needs an engine
-        tamper.reference(found, None, {}, job(mini.NAME, None, root))
+        tamper.reference(found, None, job(mini.NAME, None, root))
 
 
 def test_a_reference_without_full_points_stops_the_run(tmp_path, engine, monkeypatch):
@@ -309,7 +309,7 @@ def test_a_reference_without_full_points_stops_the_run(tmp_path, engine, monkeyp
     path = root / "source" / mini.NAME / mini.NOTEBOOK
     mini.answer(path, {"ridge": WRONG})
     with pytest.raises(CourseError, match=r"0 of 2 points for test-ridge"):
-        tamper.reference(assignments.find(mini.NAME, root), engine, {}, job(mini.NAME, None, root))
+        tamper.reference(assignments.find(mini.NAME, root), engine, job(mini.NAME, None, root))
 
 
 # ------------------------------------------------------------------- the course's own answers
@@ -348,7 +348,7 @@ def test_proven_answers_are_not_flagged(assignment, engine, tmp_path, monkeypatc
         if p.is_file() and p.suffix != ".ipynb" and "__pycache__" not in p.parts
     }
     like = replace(job(assignment, None, ROOT, files), limits=execute.Limits())
-    reference = tamper.reference(assignments.find(assignment, ROOT), engine, files, like)
+    reference = tamper.reference(assignments.find(assignment, ROOT), engine, like)
     name = f"{assignment}.ipynb"
     for kind in (proofs.RIGHT, proofs.WRONG, proofs.STUB):
         text = nbformat.writes(_submission(assignment, kind, 0))

@@ -147,7 +147,10 @@ class Slider:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several ``options`` the reader picks, at first ``start`` (default the first)."""
+    """One of several ``options``, at first ``start`` (default the first).
+
+    The reader moves through them as on a slider, with the option's name beside it.
+    """
 
     options: Sequence
     start: object = None
@@ -279,11 +282,14 @@ class Live:
         wide = {"description_width": "initial"}
         for name, control in self.controls.items():
             options = [(control.text(v), v) for v in control.values]
-            make = widgets.SelectionSlider if isinstance(control, Slider) else widgets.Dropdown
-            made = make(
+            # JupyterLab takes arrow keys and letters away from a list: they would leave the cell,
+            # insert or delete one. A slider keeps its keys, but cannot be drawn with one option.
+            single = len(options) == 1
+            made = (widgets.Dropdown if single else widgets.SelectionSlider)(
                 options=options,
                 value=self.values[name],
                 description=name.replace("_", " "),
+                disabled=single,
                 style=wide,
                 layout={"width": "34em"},
             )

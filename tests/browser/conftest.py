@@ -36,6 +36,16 @@ FROM_THE_OUTER_TESTS = ("SYSLAB_STATE", "SYSLAB_NO_PROGRESS", "SYSLAB_ROOT")
 # What the page is asked. `cells()` are those of the notebook in front.
 IN_FRONT = "const panel = window.jupyterapp.shell.currentWidget;"
 CELLS = f"{IN_FRONT} const cells = [...panel.content.model.cells];"
+# Whether the next Run All Cells has come to its end, errors included.
+RUN_ALL_ENDED = """() => {
+    const {commandExecuted} = window.jupyterapp.commands;
+    const ended = () => { window.runAllEnded = true; };
+    const look = (_, {id, result}) => {
+        if (id !== "notebook:run-all-cells") return;
+        commandExecuted.disconnect(look);
+        result.then(ended, ended); };
+    window.runAllEnded = false;
+    commandExecuted.connect(look); }"""
 # Formgrader scrolls softly to where the marker left off.
 SETTLED = """() => new Promise(done => {
     const look = () => formgrader.loaded && !$("body, html").is(":animated")
@@ -98,14 +108,15 @@ class Lab:
     # ------------------------------------------------------------------------------- notebooks
 
     def run_all(self) -> None:
-        """Choose Run All Cells and wait until the last one is done."""
-        self.page.evaluate(f"() => {{ {CELLS} cells.forEach(c => c.clearExecution?.()); }}")
+        """Choose Run All Cells and wait until JupyterLab says that it is done."""
+        self.page.evaluate(RUN_ALL_ENDED)
         self.menu("Run", "Run All Cells")
+        # The focus comes back from the menu at its own time, and to the last cell.
         self.page.wait_for_function(
-            f"""() => {{ {CELLS}
-                return cells.every(c => c.type !== 'code' || c.executionCount
-                    || !c.sharedModel.source.trim() || c.executionState === 'error')
-                    && panel.sessionContext.session.kernel.status === 'idle'; }}"""
+            f"""() => {{ {IN_FRONT}
+                return window.runAllEnded
+                    && panel.sessionContext.session.kernel.status === 'idle'
+                    && panel.content.activeCell.node.contains(document.activeElement); }}"""
         )
 
     def errors(self) -> list[str]:
@@ -134,15 +145,17 @@ class Lab:
             code,
         )
 
-    def show_cell(self, cell_id: str, where: str = "center") -> None:
-        """Scroll to that cell and make it the active one."""
-        self.page.evaluate(
+    def show_cell(self, cell_id: str, where: str = "center"):
+        """Scroll to that cell, make it the active one, and return it, by its place."""
+        index = self.page.evaluate(
             f"""async ([id, where]) => {{ {CELLS}
                 const index = cells.findIndex(c => c.id === id);
                 panel.content.activeCellIndex = index;
-                await panel.content.scrollToItem(index, where); }}""",
+                await panel.content.scrollToItem(index, where);
+                return index; }}""",
             [cell_id, where],
         )
+        return self.front.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
 
     def run_cell(self, cell_id: str) -> None:
         """Run one cell and wait until it is done."""

@@ -215,7 +215,7 @@ def _run(
     if first is None:
         return
     like = replace(first, notebooks=dict.fromkeys(recorder.known, ""))
-    proof = tamper.reference(assignment, machine, recorder.helpers, like)
+    proof = tamper.reference(assignment, machine, like)
     settled += [_record(recorder, store, ready, done, proof) for ready, done in kept]
     to_run = waiting if kept else itertools.chain([first], waiting)
     prepared = (replace(j, modules=proof.own_modules, compiled=proof.compiled) for j in to_run)

@@ -29,7 +29,7 @@ from typing import Any
 
 from syslab import saved
 from syslab.course import paths, scores
-from syslab.course.assignments import Assignment
+from syslab.course.assignments import SKIPPED, Assignment
 from syslab.course.errors import CourseError
 from syslab.grading import peeking, spool
 from syslab.grading.engines import Engine
@@ -92,19 +92,15 @@ class Reference:
 # ---------------------------------------------------------------------------------- reference
 
 
-def reference(
-    assignment: Assignment, engine: Engine, files: Mapping[str, bytes], like: Job
-) -> Reference:
+def reference(assignment: Assignment, engine: Engine, like: Job) -> Reference:
     """The reference run of `assignment`: from the last time, or made on `engine`.
 
     Parameters
     ----------
     assignment
-        Its ``source`` is run.
+        Its ``source`` is run, with all that lies beside it, also what learners do not get.
     engine
         Where submissions are going to be run too.
-    files
-        What lies beside the notebooks.
     like
         A job of a learner, whose limits and sandbox it gets.
 
@@ -121,7 +117,11 @@ def reference(
         like,
         student=STUDENT,
         notebooks={name: nbformat.writes(_cleared(nb)) for name, nb in notebooks.items()},
-        files=dict(files),
+        files={
+            path.relative_to(assignment.source).as_posix(): path.read_bytes()
+            for path in sorted(assignment.source.rglob("*"))
+            if path.is_file() and path.suffix != ".ipynb" and not set(SKIPPED) & set(path.parts)
+        },
         modules=(),
         probe=_LOADED,
         report=_COMPILED,
