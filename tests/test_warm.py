@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
+from syslab.course import assignments, workbook
 from syslab.warm import provisioner, service
 
 if not service._AVAILABLE:  # Windows
@@ -44,7 +45,7 @@ def run(template, made, **options):
     client = NotebookClient(
         made, km=provisioner.manager(template.address), allow_errors=True, **options
     )
-    client.execute()
+    client.execute(cleanup_kc=True)
     return made
 
 
@@ -166,6 +167,18 @@ def test_a_missing_module_is_left_out(tmp_path):
     assert made.cells[0].outputs[0].data["text/plain"] == "42"
 
 
+def test_a_check_leaves_nothing_behind(template, tmp_path, monkeypatch):
+    """Neither the kernel's sockets nor its connection file."""
+    found = assignments.find("arch-02")
+    made = provisioner.manager(template.address)
+    monkeypatch.setattr(workbook, "_warm_manager", lambda: made)
+    monkeypatch.setattr(service.tempfile, "tempdir", str(tmp_path))
+    ran = workbook.execute(notebook("6 * 7"), tmp_path, found)
+    assert ran.cells[0].outputs[0].data["text/plain"] == "42"
+    assert made.provisioner is None or not made.has_kernel
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_resident_template_is_found_again_and_leaves_when_idle(tmp_path):
     first = service.resident(tmp_path, modules=[], idle_s=1.0)
     assert service.resident(tmp_path, modules=[], idle_s=1.0) == first
@@ -178,6 +191,7 @@ def test_a_resident_template_is_found_again_and_leaves_when_idle(tmp_path):
             break
     assert again != first, "the idle template went away, and another was started"
     assert folder != os.path.dirname(again)
+    assert not os.path.exists(folder)
 
 
 def test_somebody_elses_folder_is_not_trusted(tmp_path, monkeypatch):

@@ -466,7 +466,7 @@ def execute(notebook: Any, folder: Path, assignment: Assignment) -> Any:
     state = str(paths.state_dir(assignment.root))
     try:
         with nbgrader_apps.environment(SYSLAB_ROOT=str(assignment.root), SYSLAB_STATE=state):
-            client.execute()
+            client.execute(cleanup_kc=True)  # a manager that it was given it would leave alone
     except NoSuchKernel:
         raise CourseError(
             f"the kernel '{COURSE_KERNEL}' is not installed, so no notebook can run.",

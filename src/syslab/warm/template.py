@@ -29,6 +29,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -76,6 +77,8 @@ def main(arguments: list[str]) -> int:
     while True:
         readable, _, _ = select.select(watched, [], [], idle_s or None)
         if not readable or owner in readable:  # nobody asks any more
+            if owner < 0:  # nobody else clears up after it
+                shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
             return 0
         connection, _ = listener.accept()
         request = _request(connection)
