@@ -291,13 +291,14 @@ class Check:
         judge: Callable[[Any], str | None],
         weight: float,
     ) -> bool:
-        if not weight > 0:
+        weight = float(weight)
+        if not 0 < weight < math.inf:
             raise ValueError(f"weight must be positive, got {weight!r} in {label!r}")
         _tell("syslab.check.ask", self)
         reason = "not run: stopped above" if self._stopped else self._reason(answer, judge)
         good = reason is None
-        _tell("syslab.check.done", self, label, float(weight), self._hidden, good)
-        self._weights.append((float(weight), good, self._hidden))
+        _tell("syslab.check.done", self, label, weight, self._hidden, good)
+        self._weights.append((weight, good, self._hidden))
         mark = " (hidden)" if self._hidden else ""
         line = f"PASS{mark}  {label}" if good else f"FAIL{mark}  {label}: {reason}"
         if not good:
@@ -310,11 +311,12 @@ class Check:
     ) -> str | None:
         """Why the answer fails, or None. Nothing the learner's code raises gets out."""
         answered, self._answered = self._answered, True
+        reason: str | None = "it ended before it was judged"  # should the `with` swallow an error
         try:
             with self._quietly(), guard.time_limit(self._limit_s):
                 got = answer() if callable(answer) else answer
                 _tell("syslab.check.judge", self)
-                return judge(got)
+                reason = judge(got)
         except _Unanswered as caught:
             self._answered = answered
             return str(caught)
@@ -332,6 +334,7 @@ class Check:
             return "the answer ends the program (exit or quit): return a value instead"
         except BaseException as caught:  # the learner's code may raise anything
             return self._explain(caught)
+        return reason
 
     def _stub(self, error: NotImplementedError) -> str:
         """Which stub was met: the answer's own, or that of an earlier exercise it calls."""
@@ -425,6 +428,12 @@ def _itself(value: Any) -> Any:
     if guard.equals_anything(value):
         raise _Unanswered(
             "this claims to equal whatever it is compared with: give the value itself"
+        )
+    method = guard.pretends(value)
+    if method:
+        raise _Unanswered(
+            f"an object of your own class acts as a number here (`{method}`): give the number or "
+            "the array itself"
         )
     return value
 

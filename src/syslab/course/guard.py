@@ -5,6 +5,7 @@ time_limit    an endless loop becomes a failed check instead of a dead cell
 closed        functions the exercise asks for raise when the answer calls them
 own_copy      the answer may change its arguments without changing the check's
 equals_anything  an object that says yes to every comparison is no answer
+pretends      nor is one of a class of the learner's own that acts as a number or an array
 """
 
 from __future__ import annotations
@@ -165,6 +166,52 @@ def own_copy(value: Any) -> Any:
 
 class _Nobody:
     """What nothing equals."""
+
+
+_ACTS = (
+    "__array__", "__array_interface__", "__array_struct__", "__array_function__",
+    "__array_ufunc__", "__array_wrap__", "__bool__", "__complex__", "__float__", "__index__",
+    "__int__",
+)  # fmt: skip
+
+
+def pretends(value: Any, depth: int = 3) -> str:
+    """The method by which a value, or an item of it, acts as a number or an array.
+
+    Only of the learner's own classes: such a method runs while the check judges. Empty when there
+    is none.
+    """
+    kind = type(value)
+    if kind in (list, tuple, set, dict):
+        items = [*value.values(), *value] if kind is dict else value
+        if not depth:
+            return ""
+        seen = {id(item) if type(item) in _HOLDS else type(item): item for item in items}
+        return next(filter(None, (pretends(item, depth - 1) for item in seen.values())), "")
+    for one in kind.__mro__:
+        found = [name for name in _ACTS if name in vars(one)]
+        if found and not _is_of_a_library(one):
+            return found[0]
+    return ""
+
+
+_HOLDS = (list, tuple, set, dict)
+
+
+def _is_of_a_library(kind: type) -> bool:
+    """Whether a module that is not the notebook holds the class, under its name or deeper."""
+    if not kind.__flags__ & _HEAP:
+        return True
+    module, name = kind.__module__, kind.__qualname__
+    if type(module) is not str or module == "__main__" or type(name) is not str:
+        return False
+    found = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is kind
+
+
+_HEAP = 1 << 9  # a class statement made it, and not C
 
 
 def equals_anything(value: Any, depth: int = 2) -> bool:

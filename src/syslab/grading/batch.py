@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from syslab.course import nbgrader_apps
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
@@ -272,8 +274,15 @@ def _record(
     done: Executed,
     proof: tamper.Reference,
 ) -> Row:
-    verdicts = [*ready.intake.notes, *_incidents(done), *tamper.judge(done, proof)]
-    recorder.record(done.student, done.notebooks, ready.job.files, ready.intake.timestamp, verdicts)
+    try:
+        verdicts = [*ready.intake.notes, *_incidents(done), *tamper.judge(done, proof)]
+        recorder.record(
+            done.student, done.notebooks, ready.job.files, ready.intake.timestamp, verdicts
+        )
+    except (CourseError, OSError, SQLAlchemyError):  # ours: no submission could be recorded
+        raise
+    except Exception as error:  # whatever is odd about this one, the others are to be graded
+        return _failed(ready, replace(done, error=f"{type(error).__name__}: {error}"))
     store.recorded(done.student, ready.key, verdicts)
     row = _row(recorder, done.student, "graded", verdicts)
     return replace(row, wall_s=done.wall_s, cells_s=done.cells_s)
@@ -295,6 +304,8 @@ _SAID = {
     "out-of-memory": "`{cell}` asked for more memory than there is: look at the sizes it makes.",
     "processes-limit": "`{cell}` started more processes or connections than there may be: start "
     "fewer of them.",
+    "bad-output": "`{cell}` sent something that is no output of a notebook: show values with print "
+    "or as the last line.",
     "output-flood": "`{cell}` printed more than the limit: print less of it.",
     "notebook-timeout": "the notebook ran past its time in `{cell}`: look for what takes long.",
 }

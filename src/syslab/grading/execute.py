@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import json
 import os
 import secrets
 import tempfile
@@ -245,7 +246,6 @@ class _Runner(Execute):
         self.timeout = max(1, round(job.limits.cell_s))
         self.kernel_name = "python3"
         self.record_timing = False
-        self.store_widget_state = False
         self.shutdown_kernel = "immediate"
         self.iopub_timeout = 10
         self.ended: Ended | None = None
@@ -266,14 +266,30 @@ class _Runner(Execute):
         resources = {"metadata": {"path": str(self.folder)}}
         try:
             self.preprocess(notebook, resources)
+        except service.WarmError:
+            raise
         except DeadKernelError:
             self._end(_EXCEEDED.get(self._warm.exceeded, "kernel-died"))
-        except (ValueError, KeyError, TypeError):  # what came over its sockets was no message
-            self._stop("kernel-died")
         except CellTimeoutError:
             self._end("output-flood")
+        except Exception:  # what came over its sockets was no message
+            self._stop("bad-output")
         finally:
             timer.cancel()
+        notebook.metadata.pop("widgets", None)  # without a limit, and no page shows it
+        self._check_outputs(notebook)
+
+    def _check_outputs(self, notebook: Any) -> None:
+        """Put an error in the place of outputs that nobody could store, or take for a score."""
+        for cell in notebook.cells:
+            meta = cell.metadata.get("nbgrader") or {}
+            points = meta.get("points") if meta.get("grade") and cell.cell_type == "code" else None
+            for place, output in enumerate(cell.get("outputs", [])):
+                if not _is_storable(output):
+                    cell.outputs[place] = _error("what it showed is no output of a notebook")
+                    self._note("bad-output", meta.get("grade_id", ""))
+                elif points is not None and not _is_score(output, points):
+                    cell.outputs[place] = _error("its result is no score")
 
     def create_kernel_manager(self) -> AsyncKernelManager:
         self.km = provisioner.manager(
@@ -327,6 +343,8 @@ class _Runner(Execute):
         """Keep what fits into the limit; what prints on regardless is interrupted, then ended."""
         if msg["msg_type"] == "status":
             self._clock(msg)
+        elif msg["msg_type"] == "error":
+            msg["content"] = _cut(msg["content"])
         elif msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
             size = _size(msg["content"])
             self._printed += size
@@ -402,10 +420,10 @@ class _Runner(Execute):
         if self.ended is None or self.ended.detail == "went on":
             self.ended = Ended(code, self._cell)
 
-    def _note(self, code: str) -> None:
+    def _note(self, code: str, cell: str = "") -> None:
         """Something that is reported although the notebook went on."""
         if self.ended is None:
-            self.ended = Ended(code, self._cell, "went on")
+            self.ended = Ended(code, cell or self._cell, "went on")
 
 
 class _Witness:
@@ -459,9 +477,40 @@ class _Witness:
 
 def _size(content: dict[str, Any]) -> int:
     text = content.get("text")
-    if text is not None:
+    if isinstance(text, str):
         return len(text)
-    return sum(len(str(value)) for value in content.get("data", {}).values())
+    return len(json.dumps(content, default=str))
+
+
+def _cut(content: dict[str, Any]) -> dict[str, Any]:
+    """An error, shortened to what anybody reads."""
+    lines = [str(line)[:RESULT_BYTES] for line in content["traceback"]]
+    return {
+        "ename": str(content["ename"])[:200],
+        "evalue": str(content["evalue"])[:RESULT_BYTES],
+        "traceback": lines if len(lines) <= 200 else [*lines[:100], "…", *lines[-100:]],
+    }
+
+
+def _is_storable(output: Any) -> bool:
+    import nbformat
+
+    try:
+        nbformat.validate(output, ref="output", version=4)
+        json.dumps(output)
+    except Exception:  # a fault of any kind: it came from the learner's process
+        return False
+    return True
+
+
+def _is_score(output: Any, most: float) -> bool:
+    """Whether nbgrader can read the result of a test cell as points; other outputs are none."""
+    if output.output_type != "execute_result":
+        return True
+    try:
+        return 0.0 <= float(output.data["text/plain"]) <= float(most)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _error(said: str) -> Any:

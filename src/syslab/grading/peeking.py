@@ -106,7 +106,7 @@ def _reads(cell: Any, test_names: frozenset[str]) -> Iterator[str]:
         yield f"`{name}` is a variable of the test cells"
     try:
         tree = ast.parse(cell.source)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return
     for node in ast.walk(tree):
         match node:
@@ -124,7 +124,7 @@ def _reads(cell: Any, test_names: frozenset[str]) -> Iterator[str]:
 
 def _forbidden(cell: Any) -> Iterator[str]:
     """Modules an answer imports that hold the expected values, or the way to them."""
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+    with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
         for node in ast.walk(ast.parse(cell.source)):
             match node:
                 case ast.Import(names=names):
@@ -163,7 +163,7 @@ def _names(source: str) -> tuple[set[str], set[str]]:
     """Global names that a cell reads, inside functions too, and those it sets."""
     reads: set[str] = set()
     sets: set[str] = set()
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+    with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
         tables = [symtable.symtable(source, "<cell>", "exec")]
         while tables:
             table = tables.pop()

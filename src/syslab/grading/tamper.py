@@ -292,6 +292,7 @@ def _doubts(
         yield "early-exit" if checks else "score-unproven", where, what
         return
     same = _shape(check for check, _ in checks) == _shape(tested.checks)
+    same = same and all(check.weight > 0 for check, _ in checks)
     if not same or len(totals) != 1 or late:
         yield "score-unproven", where, "not the checks of this cell were run"
         return

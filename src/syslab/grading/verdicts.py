@@ -159,6 +159,7 @@ _TABLE = [
             "kernel-hung": "a cell could not be interrupted: the cells after it did not run",
             "kernel-died": "the kernel ended: the cells after that did not run",
             "out-of-memory": "the notebook asked for more memory than the limit",
+            "bad-output": "a cell sent what no notebook can hold: it counts as an error",
             "output-flood": "a cell wrote more than the limit; the rest was dropped",
             "disk-full": "the notebook wrote more than its scratch space holds",
             "processes-limit": "the notebook started more processes than the limit",

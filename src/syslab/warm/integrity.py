@@ -18,9 +18,12 @@ nothing of the course.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import signal
 import sys
 import sysconfig
+import traceback
 import types
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -34,7 +37,7 @@ MAX_LINES = 20_000
 # takes some builtins away or puts others in their place while a cell runs.
 NEAR = (
     "builtins", "math", "numbers", "numpy", "numpy._core.numeric", "numpy._core.fromnumeric",
-    "numpy.core.numeric", "numpy.core.fromnumeric",
+    "numpy._core.multiarray", "numpy._core.umath", "numpy._core._methods",
 )  # fmt: skip
 FAR = (
     "syslab", "numpy", "collections", "contextlib", "copy", "functools", "itertools", "operator",
@@ -42,11 +45,22 @@ FAR = (
 )  # fmt: skip
 UNUSED = ("numpy.f2py", "numpy.ma", "numpy._typing", "numpy.polynomial", "numpy.testing")
 SHALLOW = ("pandas", "torch")  # of these the module itself, not all that is below it
+AROUND = (  # classes of others whose methods run around every answer
+    "contextlib:ExitStack", "contextlib:_GeneratorContextManager", "contextlib:redirect_stderr",
+    "warnings:catch_warnings", "numpy:errstate",
+)  # fmt: skip
 OURS = "syslab."
+# Doing it by way of these is doing it.
+PASSES = (
+    "concurrent.futures.thread", "copy", "ctypes", "functools", "inspect",
+    "IPython.utils.frame",
+)  # fmt: skip
 SET_BY_IPYTHON = frozenset(("exit", "quit", "input", "display", "get_ipython", "open"))
 
 _FRAME_ATTRIBUTES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
 _CODE_ATTRIBUTES = ("__code__", "__defaults__", "__kwdefaults__")
+_GUARD = os.path.join(str(Path(__file__).resolve().parents[1]), "course", "guard.py")
+BETWEEN = "something stands between the test cell and its checks"
 _MEMORY = ("ctypes.PyObj_FromPtr", "ctypes.cdata", "ctypes.cdata/buffer", "ctypes.string_at")
 
 
@@ -112,8 +126,12 @@ def _writer(descriptor: int, key: bytes) -> Callable[[tuple[Any, ...]], None]:
 
     def tell(said: tuple[Any, ...]) -> None:
         nonlocal number
-        if getpid() != owner or number > many:
-            return  # a fork of the kernel is not the kernel
+        if getpid() != owner:  # a fork of the kernel is not the kernel
+            if said[0] == "alarm":  # but what it sees may get back: an unsigned line says so
+                write(descriptor, b"fork\n")
+            return
+        if number > many:
+            return
         text = to_ascii(said).encode("ascii")
         if size(text) > most:
             text = to_ascii((said[0], "too long")).encode("ascii")
@@ -131,9 +149,12 @@ def _hook(
     tell: Callable[[tuple[Any, ...]], None], reporter: type, module: str
 ) -> Callable[[str, tuple[Any, ...]], None]:
     """The audit hook; see the module's description for what it tells."""
-    near = _Same([*NEAR, *_imports_of(module)], [reporter])
+    around = [_found(name) for name in AROUND]
+    near = _Same([*NEAR, *_imports_of(module)], [reporter, *around])
     far = _Same([name for name in sys.modules if _is_far(name)], [])
-    near_changed, far_changed = near.changed, far.changed
+    near_changed, far_changed, near_rewritten = near.changed, far.changed, near.rewritten
+    guards, others_code = frozenset((_GUARD,)), ("object.__setattr__", "object.__delattr__")
+    lookers = frozenset((logging.__file__, traceback.__file__))
     genuine = {
         function.__code__: name
         for name, function in vars(reporter).items()
@@ -142,10 +163,8 @@ def _hook(
     asks, home = reporter._run.__code__, vars(sys.modules[module])
     own_names = frozenset(vars(reporter))
     from_course = _trusted()
-    # Doing it by way of these is doing it.
-    passes = frozenset(
-        importlib.import_module(name).__file__ for name in ("ctypes", "inspect")
-    ).__contains__
+    files = (importlib.import_module(name).__file__ for name in PASSES)
+    passes = frozenset(files).__contains__
     loads = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
     describe, names_of, is_text_of = _describer(), _namer(), _file_comparer()
     import _thread
@@ -154,15 +173,16 @@ def _hook(
     frame_of, kind, number_of, truth = sys._getframe, type, float, bool
     text, as_bytes = str, bytes
     size, get_attribute = len, object.__getattribute__
-    frames, code_attributes = _FRAME_ATTRIBUTES, _CODE_ATTRIBUTES
+    frames, code_attributes, identity = _FRAME_ATTRIBUTES, _CODE_ATTRIBUTES, id
     function_type, prefix, prefix_size = types.FunctionType, PREFIX, len(PREFIX)
-    main_module = "__main__"
+    watched_functions = frozenset(map(id, (*near.functions, *far.functions)))
     watched = frozenset(
         ("sys._getframe", "sys._current_frames", "sys._current_exceptions", "gc.get_objects",
          "gc.get_referrers", "gc.get_referents", "sys.settrace", "sys.setprofile", "code.__new__",
          "sys.addaudithook", "ctypes.dlsym", "ctypes.dlopen", "object.__getattr__", "marshal.loads",
          "object.__setattr__", "object.__delattr__", "compile", "open", *_MEMORY)
     )  # fmt: skip
+    handler_of, last_signal = signal.getsignal, 32
     busy: set[int] = set()
     told: set[Any] = set()
     last_names: dict[Any, Any] = {}
@@ -170,8 +190,8 @@ def _hook(
 
     def alarm(what: str, detail: str) -> None:
         if (what, detail) not in told and size(told) < 200:
-            told.add((what, detail))
             tell(("alarm", what, detail[:300]))
+            told.add((what, detail))  # only now: telling fails at the limit of recursion
 
     def outsider(frame: Any, event: str) -> bool:
         """Whether the code that did this is the learner's, directly or through ctypes."""
@@ -185,16 +205,17 @@ def _hook(
     def suspicious(event: str, args: tuple[Any, ...]) -> str:
         """What an event is to be called when it comes from the learner's code, else nothing."""
         if event == "object.__getattr__":
-            return f"{args[1]}" if args[1] in frames else ""
+            return args[1] if kind(args[1]) is text and args[1] in frames else ""
         if event == "object.__setattr__" or event == "object.__delattr__":
-            ours = kind(args[0]) is function_type and args[0].__module__ != main_module
-            return (
-                f"{args[0].__qualname__}.{args[1]}" if ours and args[1] in code_attributes else ""
-            )
+            if kind(args[0]) is not function_type or kind(args[1]) is not text:
+                return ""
+            ours = args[1] in code_attributes and from_course(args[0].__code__.co_filename)
+            return f"{args[0].__code__.co_name}.{args[1]}" if ours else ""
         if event == "ctypes.dlsym":
             return f"{args[1]}" if kind(args[1]) is text and "Py" in args[1][:4] else ""
         if event == "ctypes.dlopen":
-            return "" if args[0] is None or from_course(text(args[0])) else event
+            known = args[0] is None or (kind(args[0]) is text and from_course(args[0]))
+            return "" if known else event
         if event == "compile":
             if kind(args[1]) is not text or not from_course(args[1]):
                 return ""
@@ -217,9 +238,10 @@ def _hook(
             alarm("checks", f"a report from elsewhere than the checks: {what}")
             return
         mine = get_attribute(me, "__dict__")
-        if not own_names.isdisjoint(mine):
-            alarm("checks", "a check was given a method of its own")
-            return
+        for key in mine:
+            if kind(key) is not text or key in own_names:
+                alarm("checks", "a check was given a method of its own")
+                return
         if what == "judge":
             judged = True
             for name in near_changed():
@@ -236,9 +258,24 @@ def _hook(
             if count > 1:
                 alarm("checks", "an answer runs checks of its own")
             return
-        cell = caller
+        cell, named = caller, None
         while cell is not None and cell.f_code.co_name != "<module>":
+            if not from_course(cell.f_code.co_filename):
+                named = named or cell.f_code.co_filename
+                if cell.f_code.co_filename != named:
+                    alarm("checks", BETWEEN)
             cell = cell.f_back
+        if cell is not None:
+            if cell.f_code.co_filename != (named or cell.f_code.co_filename):
+                alarm("checks", BETWEEN)
+            if cell.f_locals is not cell.f_globals:
+                alarm("checks", BETWEEN)
+            above = cell.f_back
+            while above is not None:
+                if not from_course(above.f_code.co_filename):
+                    alarm("checks", "the test cell was run by other code than the kernel's")
+                    break
+                above = above.f_back
         digest = "" if cell is None else describe(cell.f_code)
         if cell is not None:
             meant = names_of(cell.f_code, cell.f_globals)
@@ -247,9 +284,13 @@ def _hook(
                 tell(("names", digest, meant))
         if what == "done":
             _, label, weight, hidden, good = args
-            for name in near_changed():
+            for name in (*near_changed(), *near_rewritten()):
                 alarm("changed", name)
             closed = size(mine.get("_closes", ()))
+            for number in range(1, last_signal):
+                handler = handler_of(number)
+                if kind(handler) is function_type and not from_course(handler.__code__.co_filename):
+                    alarm("checks", "a signal is handled while the checks run")
             if good and not judged:
                 alarm("checks", "a check passed that judged nothing")
             tell(
@@ -274,7 +315,19 @@ def _hook(
                 report(event[prefix_size:], args)
                 return
             what = suspicious(event, args)
-            if what and (event == "sys.addaudithook" or outsider(frame_of(1), event)):
+            if not what:
+                return
+            nearest = frame_of(1)
+            # A library that does it for somebody is no excuse; closing names is the checks' own.
+            asked_for = nearest.f_code.co_filename in lookers and nearest.f_back is not None
+            if asked_for and not from_course(nearest.f_back.f_code.co_filename):
+                alarm(event, what)  # these look for themselves as well, a call further down
+            anyone = event == "sys.addaudithook" or (
+                event in others_code
+                and identity(args[0]) in watched_functions
+                and nearest.f_code.co_filename not in guards
+            )
+            if anyone or outsider(nearest, event):
                 alarm(event, what)
         finally:
             busy.discard(me)
@@ -299,13 +352,81 @@ class _Same:
                 places += [(f"{name}.{c.__name__}", c) for c in inside if _is_class_of(name, c)]
         shown = {place for _, place in places if isinstance(place, type)}
         places += [(f"{c.__module__}.{c.__name__}", c) for c in classes if c not in shown]
-        self.changed = _comparer(held, places)
+        self.functions = list(_functions(place for _, place in places))
+        self.changed = _comparer(held, places, self.functions)
+        self.rewritten = _rewriting(places, [f for f in self.functions if _is_ours(f)])
+
+
+def _is_ours(function: Any) -> bool:
+    return str(function.__module__).startswith(OURS)
+
+
+def _functions(places: Iterable[Any]) -> Iterator[types.FunctionType]:
+    """The Python functions of some modules and classes, those that they wrap among them."""
+    seen: set[int] = set()
+    waiting: list[Any] = []
+    for place in places:
+        waiting += (place if isinstance(place, dict) else vars(place)).values()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (staticmethod, classmethod)):
+            value = value.__func__
+        if type(value).__name__ == "_ArrayFunctionDispatcher":  # numpy's
+            value = value._implementation
+        if isinstance(value, property):
+            waiting += [part for part in (value.fget, value.fset) if part is not None]
+        if isinstance(value, types.FunctionType) and id(value) not in seen:
+            seen.add(id(value))
+            yield value
+            waiting += [content for _, content in _cells(value)]
+
+
+def _cells(function: types.FunctionType) -> Iterator[tuple[Any, Any]]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell, cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+
+
+def _rewriting(
+    places: list[tuple[str, Any]], functions: list[types.FunctionType]
+) -> Callable[[], list[str]]:
+    """A function that names functions of the course whose code is another, and classes that grew.
+
+    It looks at more than `_comparer` does, so it is asked once for each check.
+    """
+    codes = [(f, f.__code__, f"{f.__module__}.{f.__qualname__}") for f in functions]
+    closures = [(*pair, f.__qualname__) for f in functions for pair in _cells(f)]
+    ours = [(name, c) for name, c in places if isinstance(c, type) and name.startswith(OURS)]
+    grown = [(c, len(vars(c)), name) for name, c in ours]
+    size, variables, missing, empty = len, vars, object(), ValueError
+
+    def content(cell: Any) -> Any:
+        try:
+            return cell.cell_contents
+        except empty:
+            return missing
+
+    def rewritten() -> list[str]:
+        found = [name for f, code, name in codes if f.__code__ is not code]
+        found += [name for cell, kept, name in closures if content(cell) is not kept]
+        found += [name for c, kept, name in grown if size(variables(c)) != kept]
+        return found[:10]
+
+    return rewritten
 
 
 def _comparer(
-    held: list[tuple[str, Any]], places: list[tuple[str, Any]]
+    held: list[tuple[str, Any]],
+    places: list[tuple[str, Any]],
+    functions: list[types.FunctionType],
 ) -> Callable[[], list[str]]:
-    """A function that names what is not what it was."""
+    """A function that names what is not what it was: names, keyword defaults, modules' classes.
+
+    A name that has come to stand before a builtin of that name counts as well.
+    """
+    import builtins
     import operator
 
     rows = []
@@ -316,9 +437,26 @@ def _comparer(
         rows.append((name, what, names, [inside[n] for n in names]))
     is_, every, each, beside, missing = operator.is_, all, map, zip, object()
     getters = [(name, what.get, names, kept) for name, what, names, kept in rows]
+    for f in functions:
+        keyed = f.__kwdefaults__
+        if keyed:
+            name = f"{f.__module__}.{f.__qualname__}"
+            getters.append((name, keyed.get, list(keyed), list(keyed.values())))
+    free = [
+        (name, place.__contains__, [n for n in vars(builtins) if n not in place and n[0] != "_"])
+        for name, place in places
+        if isinstance(place, dict) and name != "builtins"
+    ]
+    modules = [module for _, module in held]
+    kinds, kind, some, pick = [type(module) for module in modules], type, any, filter
 
     def changed() -> list[str]:
         found = []
+        if not every(each(is_, each(kind, modules), kinds)):
+            found.append("the class of a module")
+        for name, holds, names in free:
+            if some(each(holds, names)):
+                found += [f"{name}.{n}" for n in pick(holds, names)]
         for name, get, names, kept in getters:
             if not every(each(is_, each(get, names), kept)):
                 for n, value in beside(names, kept, strict=True):
@@ -327,6 +465,11 @@ def _comparer(
         return found[:10]
 
     return changed
+
+
+def _found(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _is_class_of(module: str, thing: Any) -> bool:
