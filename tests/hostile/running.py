@@ -314,6 +314,82 @@ attack(
     unsafe="fills the grader's memory",
 )
 
+# ------------------------------------------------------- what nobody can read, store or parse
+
+_SEND = (
+    "ip = get_ipython(); k = ip.kernel\n"
+    "def send(kind, content):\n"
+    "    k.session.send(k.iopub_socket, kind, content, parent=k.get_parent('shell'))\n"
+)
+_SENDING = "def ridge(p, b):\n    send('execute_result', {'data': $DATA,\n" + (
+    "         'metadata': {}, 'execution_count': 5})\n    return p / b"
+)
+attack(
+    "seven-thousand-signs",
+    PARTIAL,
+    "a number with 7,000 signs, which Python's parser gives up on",
+    "x = " + "-" * 7000 + "1",
+    lost="ridge",
+    after=True,
+)
+attack(
+    "five-thousand-branches",
+    PARTIAL,
+    "5,000 branches, which Python's parser gives up on",
+    "if 0: pass\n" + "elif 0: pass\n" * 5000,
+    lost="ridge",
+    after=True,
+)
+attack(
+    "sends-99-points",
+    PARTIAL,
+    "sends 99 points as the result of the test cell",
+    _SEND + _SENDING.replace("$DATA", "{'text/plain': '99.0'}"),
+    lost="ridge",
+    after=True,
+)
+attack(
+    "sends-an-empty-result",
+    PARTIAL,
+    "sends a result without any data as that of the test cell",
+    _SEND + _SENDING.replace("$DATA", "{}"),
+    lost="ridge",
+    after=True,
+)
+attack(
+    "sends-no-data",
+    PARTIAL,
+    "sends a picture whose data is null",
+    _SEND + "send('display_data', {'data': None, 'metadata': None})",
+    "bad-output",
+    after=True,
+)
+attack(
+    "sends-odd-fields",
+    PARTIAL,
+    "sends a picture with text where a mapping belongs",
+    _SEND + "send('display_data', {'data': {}, 'metadata': {}, 'transient': 'abc'})",
+    "bad-output",
+    after=True,
+)
+attack(
+    "metadata-flood",
+    PARTIAL,
+    "shows little, with 300 MB of metadata",
+    "from IPython.display import publish_display_data\n"
+    "for i in range(60):\n    publish_display_data({'text/plain': 'x'}, {'k': 'A' * 5_000_000})",
+    "output-flood",
+    after=True,
+    unsafe="fills the grader's memory",
+)
+attack(
+    "widgets",
+    FULL,
+    "prints into a widget, as a learner may",
+    "import ipywidgets\nwith ipywidgets.Output():\n    print('hi')",
+    after=True,
+)
+
 # ------------------------------------------------------------------- what is not theirs to read
 
 # `tried` must fail or find nothing: what succeeds prints OPENED, put together only then, so that

@@ -4,6 +4,7 @@ All of them answer `ridge` wrongly (or not at all) and then work on the checks, 
 IPython or on the outputs. Each must get nothing for it, or be shown to a person.
 """
 
+import tomllib
 from pathlib import Path
 
 import mini_course as mini
@@ -433,3 +434,10 @@ forgery(
     "                  format='png'))\n    return 0.0",
     alone=True,
 )
+
+# ------------------------------------------------------------------- whole answers, kept as text
+
+for _name, _case in tomllib.loads(
+    (Path(__file__).parent / "forgeries.toml").read_text(encoding="utf-8")
+).items():
+    forgery(_name, _case["about"], _case["code"], alone=True)
