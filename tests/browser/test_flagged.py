@@ -94,6 +94,9 @@ def test_a_flagged_submission_is_settled(jupyterlab, graded, course_copy):
     formgrader.follow("Submission #1")
     lab.desk(formgrader.frame, "memo")
     page = formgrader.frame
+    assert "builtins.print was replaced" in page.locator("p.syslab-verdict").inner_text()
+    page.locator("p.syslab-verdict").scroll_into_view_if_needed()
+    lab.shoot("why")
     page.get_by_text("builtins.print =").scroll_into_view_if_needed()
     lab.shoot("opened")
 

@@ -171,7 +171,7 @@ def summary(
             f'<tr class="open"><td>late submission</td><td class="points">-{late_penalty:g}</td>'
             "<td>by the course's late policy</td></tr>"
         )
-    notes = "".join(f'<p class="verdict">{_prose(text)}</p>\n' for text in said)
+    notes = "".join(f'<p class="verdict">{prose(text)}</p>\n' for text in said)
     head = '<tr><th>exercise</th><th class="points">points</th><th>what to look at</th></tr>'
     table = f'<table class="result">\n{head}\n' + "\n".join(rows) + "\n</table>"
     return f"{_STYLE}{_total(graded, late_penalty)}\n{notes}{table}"
@@ -226,7 +226,7 @@ class _Row:
         points = f"{got} of {_number(self.score.max_points)}"
         what = self._what() + self._list()
         if self.comment:
-            lines = [_prose(line) for line in self.comment.splitlines() if line.strip()]
+            lines = [prose(line) for line in self.comment.splitlines() if line.strip()]
             what += f'<div class="comment">{"<br>".join(lines)}</div>'
         kind = "full" if self.full else "open"
         cells = f'<td>{link}</td><td class="points">{points}</td><td>{what}</td>'
@@ -246,13 +246,13 @@ class _Row:
             return "not answered"
         first = next((check for check in self.checks if not check.passed), None)
         if first is not None and (score.passed or not score.answer_error):
-            return ("hidden check: " if first.hidden else "") + _prose(first.text)
+            return ("hidden check: " if first.hidden else "") + prose(first.text)
         if score.answer_error.startswith("KeyboardInterrupt"):
             return "the answer was stopped: it ran past its time"
         never_run = self.cell.get("execution_count") is None and not self.checks
         if never_run and not score.answer_error and not score.error:
             return "not run: the notebook ended in a cell above"
-        return _prose(_IN_CELL.sub(r" in line \1 of the cell", score.reason))
+        return prose(_IN_CELL.sub(r" in line \1 of the cell", score.reason))
 
     def _list(self) -> str:
         """Every check of the exercise, folded; nothing where there is nothing to tell apart."""
@@ -265,7 +265,7 @@ class _Row:
             if worth is not None:
                 sign += f" {_number(worth)}" if check.passed else f" −{_number(worth)}"
             hidden = "<em>hidden</em> " if check.hidden else ""
-            items.append(f'<li class="{kind}"><b>{sign}</b>{hidden}{_prose(check.text)}</li>')
+            items.append(f'<li class="{kind}"><b>{sign}</b>{hidden}{prose(check.text)}</li>')
         passed = sum(check.passed for check in self.checks)
         heading = f"{passed} of {len(self.checks)} checks passed"
         if None not in self.worth:
@@ -287,7 +287,7 @@ def _number(points: float) -> str:
     return f"{round(points, 2):g}"
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """A sentence as HTML: what stands in backticks is code, and nothing else is markup."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 

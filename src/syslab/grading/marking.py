@@ -33,7 +33,20 @@ def configure(c: Any) -> None:
     c.HTMLExporter.filters = {
         "marking": "syslab.grading.marking.Marking",
         "guarded": "syslab.grading.guard.guarded",
+        "reasons": "syslab.grading.marking.reasons",
     }
+
+
+def reasons(resources: Any) -> list[str]:
+    """What a grading run noted about the submission on the page, as HTML; nothing elsewhere."""
+    from syslab.grading import feedback_summary
+
+    if not resources.get("submission_id"):
+        return []
+    said = feedback_summary.verdicts(
+        resources["assignment_id"], resources["student"], resources["notebook_id"]
+    )
+    return [feedback_summary.prose(text) for text in said]
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,9 @@ class Recorder:
             notebook = nbformat.reads(text, as_version=4)
             notebook, _ = self._through(self._after, notebook, student, name)
             texts[name] = nbformat.writes(notebook, version=4) + "\n"
-        if any(verdict.flagged for verdict in verdicts):
+        flagged = any(verdict.flagged for verdict in verdicts)
+        self._flag(student, flagged)
+        if flagged:
             self._ask_for_a_look(student)
         self._place(student, texts, files, timestamp)
 
@@ -165,6 +167,12 @@ class Recorder:
         for grade in found.grades:
             grade.auto_score = 0
             grade.needs_manual_grade = False
+        self.gradebook.db.commit()
+
+    def _flag(self, student: str, flagged: bool) -> None:
+        """Set the flag in Formgrader's list of submissions."""
+        for notebook in self.gradebook.find_submission(self.assignment.name, student).notebooks:
+            notebook.flagged = flagged
         self.gradebook.db.commit()
 
     def _ask_for_a_look(self, student: str) -> None:
