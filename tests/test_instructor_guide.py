@@ -381,7 +381,7 @@ AFTER_STEPS = [
         "syslab transcript --format html --out transcripts",
         shows=file_says("transcripts/index.html", "ada", "bob"),
     ),
-    Step("syslab transcript --out class.csv", shows=columns("class.csv", "ada", "arch-02")),
+    Step("syslab transcript --out points.csv", shows=columns("points.csv", "ada", "arch-02")),
     Step("syslab transcript --format json", shows=is_json),
     Step(
         "syslab export arch-02 --lms canvas --out canvas.csv",

@@ -44,7 +44,7 @@ def folder(tmp_path, release):
 
 
 def take(folder, limits=SMALL, **options):
-    options.setdefault("provided", {"bandwidth.csv"})
+    options.setdefault("provided", {"bandwidth.csv", "mine.json"})
     options.setdefault("own", {"mine.json"})
     return intake.read(folder, corpus.expected(), limits, now=NOW, **options)
 

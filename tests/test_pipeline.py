@@ -221,8 +221,13 @@ def test_only_the_newest_submission_is_graded_again(course, assignment, capsys):
     assert run("grade", "arch-02", "--student", "ann") == 0
     graded = course / "autograded/ann/arch-02" / mini.NOTEBOOK
     before = graded.stat().st_mtime_ns
+    page = course / "feedback/ann/arch-02/arch-02.html"
+    page.unlink()  # as if the run had been killed before it
     assert run("grade", "arch-02", "--student", "ann") == 0
     assert graded.stat().st_mtime_ns == before
+    made = page.stat().st_mtime_ns
+    assert run("grade", "arch-02", "--student", "ann") == 0
+    assert page.stat().st_mtime_ns == made
     with pytest.raises(Exception, match="nothing was handed in for arch-02 by 'bob'"):
         run("grade", "arch-02", "--student", "bob")
 

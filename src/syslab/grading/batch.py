@@ -326,7 +326,7 @@ def _row(recorder: Recorder, student: str, state: str, verdicts: list[Verdict]) 
         return Row(
             student,
             state,
-            points=found.score,
+            points=max(0.0, found.score - (found.late_submission_penalty or 0.0)),
             max_points=found.max_score,
             submitted=found.timestamp,
             needs_human=bool(found.needs_manual_grade),

@@ -185,6 +185,19 @@ class _Worker:
         self.process.join(5)
 
 
+def _end_with_parent() -> None:
+    """A grader that is killed leaves no worker, which would hold the course's lock for it."""
+    if sys.platform == "linux":
+        import signal
+
+        from syslab.warm import _linux
+
+        _linux.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+_PR_SET_PDEATHSIG = 1
+
+
 def _work(link: Connection, address: str, others: list[Connection]) -> None:
     """A worker's life: a job in, what became of it out, until the link is closed."""
     import logging
@@ -192,6 +205,7 @@ def _work(link: Connection, address: str, others: list[Connection]) -> None:
 
     from syslab.grading import execute
 
+    _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, which ends us
     logging.disable(logging.CRITICAL)  # nbclient's account of what we report ourselves
     for other in others:  # or a dead parent's end of the pipe would stay open in here

@@ -28,6 +28,8 @@ NOTE_BYTES, ENTRIES, DEPTH = 1000, 1000, 1
 def make(assignment: Assignment, rows: Sequence[Row], workers: int | None = None) -> list[str]:
     """Make the page of every newly graded submission and return it to its learner.
 
+    So is one that an earlier run was to make and did not: it was killed, or told to leave them.
+
     A submission that a person should look at first keeps its page here: run
     ``nbgrader release_feedback`` once its points are settled. Pages are only read from the
     gradebook, so several processes make them.
@@ -40,7 +42,7 @@ def make(assignment: Assignment, rows: Sequence[Row], workers: int | None = None
     What could not be made, a sentence each.
     """
     refused = [_told(assignment, row) for row in rows if row.state == "refused"]
-    graded = [(row.student, row.flagged) for row in rows if row.state == "graded"]
+    graded = [(row.student, row.flagged) for row in rows if _is_due(assignment, row)]
     workers = min(workers or os.cpu_count() or 1, len(graded))
     one = partial(_page, assignment)
     if workers <= 1:
@@ -50,6 +52,19 @@ def make(assignment: Assignment, rows: Sequence[Row], workers: int | None = None
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             said = list(pool.map(one, graded))
     return [problem for problem in [*refused, *said] if problem]
+
+
+def _is_due(assignment: Assignment, row: Row) -> bool:
+    """Whether a submission was graded since its page was made."""
+    if row.state != "unchanged":
+        return row.state == "graded"
+    where = (row.student, assignment.name)
+    graded = (assignment.root / "autograded").joinpath(*where)
+    for notebook in graded.glob("*.ipynb"):
+        page = (assignment.root / "feedback").joinpath(*where, f"{notebook.stem}.html")
+        if not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime:
+            return True
+    return False
 
 
 def _page(assignment: Assignment, of: tuple[str, bool]) -> str:

@@ -382,7 +382,8 @@ class _Reading:
         paths = sorted(p for p in files.entries if p.startswith(base) and p not in taken)
         for path in sorted(paths, key=lambda p: p[len(base) :] not in self.own):
             place = path[len(base) :]
-            if path == TIMESTAMP or place in self.provided or _is_notebook(path):
+            ours = place in self.provided and place not in self.own
+            if path == TIMESTAMP or ours or _is_notebook(path):
                 continue
             code = self._why_not(place, files.entries[path].fault)
             if not code:

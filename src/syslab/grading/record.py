@@ -71,9 +71,12 @@ class Recorder:
         return clean
 
     def beside(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What lies beside the notebooks: the learner's files, the course's own on top."""
+        """What lies beside the notebooks: the learner's files, the course's own on top.
+
+        Of those that learners replace with their own, the course's is taken where they did not.
+        """
         ours = {n: data for n, data in self.helpers.items() if n not in self.own_files}
-        return {**files, **ours}
+        return {**self.helpers, **files, **ours}
 
     # -- after -----------------------------------------------------------------------------------
 
