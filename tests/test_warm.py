@@ -1,5 +1,6 @@
 """Warm kernels: the same answers as stock ones, nothing shared, nothing left behind."""
 
+import asyncio
 import os
 import re
 import signal
@@ -134,6 +135,43 @@ def test_a_dying_kernel_is_an_error_and_not_a_wait(template):
     client = NotebookClient(made, km=provisioner.manager(template.address), allow_errors=True)
     with pytest.raises(DeadKernelError):
         client.execute()
+
+
+def test_a_kernel_is_ready_even_if_its_first_word_was_missed(template):
+    """It publishes to those who have subscribed by then, and a busy machine may be late."""
+
+    async def start():
+        manager = provisioner.manager(template.address)
+        await manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        listening = client.iopub_channel.socket
+        listening.unsubscribe(b"")
+        asyncio.get_running_loop().call_later(0.5, listening.subscribe, b"")
+        try:
+            await client.wait_for_ready(timeout=20)
+        finally:
+            client.stop_channels()
+            await manager.shutdown_kernel(now=True)
+
+    asyncio.run(start())
+
+
+def test_a_kernel_that_ends_before_it_is_ready_is_not_waited_for(template):
+    async def start():
+        manager = provisioner.manager(template.address)
+        await manager.start_kernel()
+        manager.provisioner.kernel.signal(signal.SIGKILL)
+        client = manager.client()
+        client.start_channels()
+        try:
+            with pytest.raises(RuntimeError, match="before its first cell"):
+                await client.wait_for_ready(timeout=None)
+        finally:
+            client.stop_channels()
+            await manager.shutdown_kernel(now=True)
+
+    asyncio.run(start())
 
 
 def test_the_environment_is_the_one_given(template, tmp_path, monkeypatch):

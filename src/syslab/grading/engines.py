@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import contextvars
 import multiprocessing
 import os
 import sys
@@ -192,10 +193,7 @@ def _end_with_parent() -> None:
 
         from syslab.warm import _linux
 
-        _linux.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-_PR_SET_PDEATHSIG = 1
+        _linux.prctl(_linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _work(link: Connection, address: str, others: list[Connection]) -> None:
@@ -203,13 +201,18 @@ def _work(link: Connection, address: str, others: list[Connection]) -> None:
     import logging
     import signal
 
-    from syslab.grading import execute
-
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, which ends us
     logging.disable(logging.CRITICAL)  # nbclient's account of what we report ourselves
     for other in others:  # or a dead parent's end of the pipe would stay open in here
         other.close()
+    # Without the parent's event loop, which jupyter keeps there: its open files are shared with us.
+    contextvars.Context().run(_serve, link, address)
+
+
+def _serve(link: Connection, address: str) -> None:
+    from syslab.grading import execute
+
     while True:
         try:
             job = link.recv()

@@ -95,9 +95,9 @@ class Executed:
 
     `ended` maps the notebooks that were cut short to the reason, `probes` each notebook to what
     `Job.probe` answered after its test cells, `reports` to what `Job.report` answered at its end,
-    `evidence` to what the witness in the kernel said
-    while each cell ran (`syslab.warm.integrity`), `wall_s` is the time it took, `cells_s` the
-    part the cells themselves took.
+    `evidence` to what the witness in the kernel said while each cell ran
+    (`syslab.warm.integrity`), `wall_s` is the time it took, `cells_s` the part the cells
+    themselves took.
     """
 
     student: str
@@ -130,7 +130,7 @@ def run(job: Job, address: str = "") -> Executed:
     began = time.perf_counter()
     done = Executed(job.student, {})
     try:
-        address = address or _own_template()
+        address = address or service.shared().address
         if job.modules:
             _teach(address, job.modules, job.compiled)
     except service.WarmError as error:
@@ -154,12 +154,6 @@ def run(job: Job, address: str = "") -> Executed:
         done.cell_s.update(runner.cell_s)
     done.wall_s = time.perf_counter() - began
     return done
-
-
-def _own_template() -> str:
-    template = service.shared()
-    template.wait()
-    return template.address
 
 
 @functools.lru_cache(maxsize=8)
@@ -272,8 +266,10 @@ class _Runner(Execute):
             self._end(_EXCEEDED.get(self._warm.exceeded, "kernel-died"))
         except CellTimeoutError:
             self._end("output-flood")
-        except Exception:  # what came over its sockets was no message
-            self._stop("bad-output")
+        except Exception as error:
+            if not self._cell:  # nothing of the learner's has run: the fault is here
+                raise service.WarmError(f"{type(error).__name__}: {error}") from error
+            self._stop("bad-output")  # what came over its sockets was no message
         finally:
             timer.cancel()
         notebook.metadata.pop("widgets", None)  # without a limit, and no page shows it

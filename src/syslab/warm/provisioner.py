@@ -7,12 +7,15 @@ Registered as ``syslab-warm``. A program takes it up without being changed when
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import os
 import shutil
 import signal
 import tempfile
 import time
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from jupyter_client import AsyncKernelClient, AsyncKernelManager
@@ -23,6 +26,7 @@ from traitlets import Unicode
 from syslab.warm import service
 
 END_S = 0.5  # that a killed kernel is waited for
+ASK_S = 1.0  # that a kernel has to answer before it is asked once more
 
 
 class WarmProvisioner(KernelProvisionerBase):
@@ -98,11 +102,7 @@ class WarmProvisioner(KernelProvisionerBase):
         return await super().pre_launch(cmd=[], **kwargs)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
-        address = self.address
-        if not address:
-            template = service.shared()
-            template.wait()
-            address = template.address
+        address = self.address or service.shared().address
         environment = kwargs.get("env") if self.environment is None else self.environment
         self.kernel = service.fork(
             address,
@@ -151,14 +151,28 @@ class _Client(AsyncKernelClient):
     """Ready as soon as the kernel answers: its sockets are bound before we connect."""
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
-        asked = self.kernel_info()
-        while True:
-            reply = await self.shell_channel.get_msg(timeout=timeout)
-            if reply["parent_header"].get("msg_id") == asked:
-                break
-        self._handle_kernel_info_reply(reply)
-        while True:
-            said = await self.iopub_channel.get_msg(timeout=timeout)
-            ours = said["parent_header"].get("msg_id") == asked
-            if ours and said["content"].get("execution_state") == "idle":
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        asked: set[str] = set()
+        replied = False
+        while time.monotonic() < until and await self.parent.is_alive():
+            # What it published before our subscription reached it is lost: so ask once more.
+            asked.add(self.kernel_info())
+            with contextlib.suppress(Empty):
+                if not replied:
+                    self._handle_kernel_info_reply(await _answer(self.shell_channel, asked))
+                    replied = True
+                published = await _answer(self.iopub_channel, asked)
+                while published["content"].get("execution_state") != "idle":
+                    published = await _answer(self.iopub_channel, asked)
                 return
+        raise RuntimeError("the kernel ended, or did not answer in time, before its first cell")
+
+
+async def _answer(channel: Any, asked: set[str]) -> dict[str, Any]:
+    """The next message that answers one of the requests `asked`; raises Empty without one."""
+    until = time.monotonic() + ASK_S
+    while (left := until - time.monotonic()) > 0:
+        said = await channel.get_msg(timeout=left)
+        if said["parent_header"].get("msg_id") in asked:
+            return said
+    raise Empty
