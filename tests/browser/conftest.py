@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
@@ -211,6 +212,14 @@ class Lab:
         listed.reload()
         return listed
 
+    def fetch_feedback(self, name: str) -> Path:
+        """Fetch the feedback of a submitted assignment from the list; the page's place."""
+        listed = self.assignments()
+        listed.panel.get_by_role("button", name="Fetch Feedback").click()
+        listed.panel.get_by_text("view feedback").first.wait_for()
+        (page,) = (self.course / "work" / name / "feedback").rglob(f"{name}.html")
+        return page
+
     def formgrader(self) -> "Formgrader":
         """Open nbgrader's page for instructors."""
         return Formgrader(self)
@@ -348,6 +357,25 @@ def environment(course_copy):
         for name in FROM_THE_OUTER_TESTS:
             patch.delenv(name, raising=False)
         return lab.lab_environment(course_copy)
+
+
+@pytest.fixture(scope="module")
+def command(environment):
+    """``command(folder, program, *words)`` runs it as in JupyterLab's terminal; what it printed."""
+
+    def run(folder, program, *words):
+        done = subprocess.run(
+            [Path(sys.executable).parent / program, *words],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="module")

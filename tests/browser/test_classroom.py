@@ -143,11 +143,8 @@ def test_once_round(jupyterlab, course_copy):
     formgrader.press("release-feedback")
 
     # The learner fetches the feedback: reasons and points, no hidden test.
-    listed = lab.assignments()
-    listed.panel.get_by_role("button", name="Fetch Feedback").click()
-    listed.panel.get_by_text("view feedback").first.wait_for()
+    returned = lab.fetch_feedback(NAME)
     lab.shoot("feedback-fetched")
-    (returned,) = (course_copy / "work" / NAME / "feedback").rglob(f"{NAME}.html")
     text = page_text(returned)
     assert "the largest leaf lies elsewhere" in text
     assert "hidden" in text

@@ -1,9 +1,6 @@
 """An instructor settles a flagged submission in Formgrader; its learner reads points and reason."""
 
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -28,35 +25,21 @@ MEMO = 1.5
 
 
 @pytest.fixture(scope="module")
-def graded(course_copy, environment):
+def graded(course_copy, command):
     """The course after `syslab grade` on one submission that replaced `print`; what it said."""
-
-    def run(folder, *words):
-        program = Path(sys.executable).parent / words[0]
-        done = subprocess.run(
-            [program, *words[1:]],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
     work = course_copy / "work"
     work.mkdir(exist_ok=True)
-    run(course_copy, "nbgrader", "generate_assignment", NAME, "--force")
-    run(course_copy, "nbgrader", "release_assignment", NAME)
-    run(work, "nbgrader", "fetch_assignment", NAME)
+    command(course_copy, "nbgrader", "generate_assignment", NAME, "--force")
+    command(course_copy, "nbgrader", "release_assignment", NAME)
+    command(work, "nbgrader", "fetch_assignment", NAME)
     path = work / NAME / f"{NAME}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     cells = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in notebook.cells}
     cells[FLAGGED].source = ANSWER
     cells["memo"].source = "Fund the second fix: it moves the binding resource."
     nbformat.write(notebook, path)
-    run(work, "nbgrader", "submit", NAME)
-    return run(course_copy, "syslab", "grade", NAME)
+    command(work, "nbgrader", "submit", NAME)
+    return command(course_copy, "syslab", "grade", NAME)
 
 
 def waiting(course):
@@ -129,10 +112,7 @@ def test_a_flagged_submission_is_settled(jupyterlab, graded, course_copy):
     formgrader.press("release-feedback")
 
     # The learner reads the points, what the flag was for, and what the instructor says to it.
-    listed = lab.assignments()
-    listed.panel.get_by_role("button", name="Fetch Feedback").click()
-    listed.panel.get_by_text("view feedback").first.wait_for()
-    (returned,) = (course_copy / "work" / NAME / "feedback").rglob(f"{NAME}.html")
+    returned = lab.fetch_feedback(NAME)
     lab.command("docmanager:open", {"path": str(returned.relative_to(course_copy))})
     page = lab.front.frame_locator("iframe")
     page.locator("p.total").wait_for()

@@ -1,10 +1,7 @@
 """An instructor marks a written answer in Formgrader, with its rubric beside it."""
 
 import shutil
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -22,25 +19,16 @@ ATTACK = """<img src="nowhere" onerror="window.ran = 'handler'">
 <a id="trap" href="javascript:window.ran = 'link'">more</a>"""
 
 
-def nbgrader(course, environment, *words):
-    """Run ``nbgrader`` in the course as an instructor does."""
-    program = Path(sys.executable).parent / "nbgrader"
-    done = subprocess.run(
-        [program, *words], cwd=course, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
-def graded(course_copy, environment):
+def graded(course_copy, command):
     """The course with one submission of `NAME`, autograded: the demonstration's answers."""
     shutil.copytree(
         course_copy / "autograded" / "demo-typical" / NAME,
         course_copy / "submitted" / STUDENT / NAME,
     )
     spoil(course_copy / "submitted" / STUDENT / NAME / f"{NAME}.ipynb")
-    nbgrader(course_copy, environment, "generate_assignment", NAME, "--force")
-    nbgrader(course_copy, environment, "autograde", NAME)
+    command(course_copy, "nbgrader", "generate_assignment", NAME, "--force")
+    command(course_copy, "nbgrader", "autograde", NAME)
     return course_copy
 
 
@@ -74,7 +62,7 @@ class Book:
         assert found == expected
 
 
-def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, environment):
+def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, command):
     lab, page = jupyterlab, jupyterlab.page
     book = Book(graded)
 
@@ -172,7 +160,7 @@ def test_an_answer_is_marked_with_its_rubric(jupyterlab, graded, environment):
     assert desk.status.inner_text() == "1.5 of 2; the score box says 1"
 
     # The learner reads levels and comments, and nothing else of it.
-    nbgrader(graded, environment, "generate_feedback", NAME)
+    command(graded, "nbgrader", "generate_feedback", NAME)
     feedback = (graded / "feedback" / STUDENT / NAME / f"{NAME}.html").read_text("utf-8")
     assert "Impact and detection 3/4; Timeline 3/4" in feedback
     assert "And well dated." in feedback

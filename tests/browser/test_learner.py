@@ -1,8 +1,6 @@
 """A learner's first evening, in a real browser: from START to the points."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -28,21 +26,7 @@ DRILL = """def drill(tree):
 """
 
 
-def syslab(course, environment, *words):
-    """Run the command in the course, as in JupyterLab's terminal; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "syslab", *words],
-        cwd=course,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_a_learners_evening(jupyterlab, course_copy, environment):
+def test_a_learners_evening(jupyterlab, course_copy, command):
     lab = jupyterlab
     page = lab.page
 
@@ -134,7 +118,7 @@ def test_a_learners_evening(jupyterlab, course_copy, environment):
     assert len(list(inbound.glob("*+arch-02+*"))) == 1
 
     # Graded with the hidden checks; START shows the points.
-    said = syslab(course_copy, environment, "grade", "--mine", "arch-02")
+    said = command(course_copy, "syslab", "grade", "--mine", "arch-02")
     assert re.search(r"drill\s+1 of 1 +passed", said), said
     points = re.search(r"([\d.]+) of 20 points", said).group(1)
     lab.open("START.ipynb")

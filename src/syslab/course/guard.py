@@ -182,7 +182,7 @@ def pretends(value: Any, depth: int = 3) -> str:
     is none.
     """
     kind = type(value)
-    if kind in (list, tuple, set, dict):
+    if kind in _HOLDS:
         items = [*value.values(), *value] if kind is dict else value
         if not depth:
             return ""

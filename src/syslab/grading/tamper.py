@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from syslab import saved
-from syslab.course import paths, scores
-from syslab.course.assignments import SKIPPED, Assignment
+from syslab.course import assignments, paths, scores
+from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
 from syslab.grading import peeking, spool
 from syslab.grading.engines import Engine
@@ -118,9 +118,9 @@ def reference(assignment: Assignment, engine: Engine, like: Job) -> Reference:
         student=STUDENT,
         notebooks={name: nbformat.writes(_cleared(nb)) for name, nb in notebooks.items()},
         files={
-            path.relative_to(assignment.source).as_posix(): path.read_bytes()
-            for path in sorted(assignment.source.rglob("*"))
-            if path.is_file() and path.suffix != ".ipynb" and not set(SKIPPED) & set(path.parts)
+            path.as_posix(): (assignment.source / path).read_bytes()
+            for path in assignments.files(assignment.source)
+            if path.suffix != ".ipynb"
         },
         modules=(),
         probe=_LOADED,

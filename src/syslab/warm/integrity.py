@@ -153,7 +153,7 @@ def _hook(
     near = _Same([*NEAR, *_imports_of(module)], [reporter, *around])
     far = _Same([name for name in sys.modules if _is_far(name)], [])
     near_changed, far_changed, near_rewritten = near.changed, far.changed, near.rewritten
-    guards, others_code = frozenset((_GUARD,)), ("object.__setattr__", "object.__delattr__")
+    guard_file, others_code = _GUARD, ("object.__setattr__", "object.__delattr__")
     lookers = frozenset((logging.__file__, traceback.__file__))
     genuine = {
         function.__code__: name
@@ -182,7 +182,7 @@ def _hook(
          "sys.addaudithook", "ctypes.dlsym", "ctypes.dlopen", "object.__getattr__", "marshal.loads",
          "object.__setattr__", "object.__delattr__", "compile", "open", *_MEMORY)
     )  # fmt: skip
-    handler_of, last_signal = signal.getsignal, 32
+    handler_of, signals, between = signal.getsignal, tuple(range(1, 32)), BETWEEN
     busy: set[int] = set()
     told: set[Any] = set()
     last_names: dict[Any, Any] = {}
@@ -263,13 +263,12 @@ def _hook(
             if not from_course(cell.f_code.co_filename):
                 named = named or cell.f_code.co_filename
                 if cell.f_code.co_filename != named:
-                    alarm("checks", BETWEEN)
+                    alarm("checks", between)
             cell = cell.f_back
         if cell is not None:
-            if cell.f_code.co_filename != (named or cell.f_code.co_filename):
-                alarm("checks", BETWEEN)
-            if cell.f_locals is not cell.f_globals:
-                alarm("checks", BETWEEN)
+            other = named is not None and cell.f_code.co_filename != named
+            if other or cell.f_locals is not cell.f_globals:
+                alarm("checks", between)
             above = cell.f_back
             while above is not None:
                 if not from_course(above.f_code.co_filename):
@@ -287,7 +286,7 @@ def _hook(
             for name in (*near_changed(), *near_rewritten()):
                 alarm("changed", name)
             closed = size(mine.get("_closes", ()))
-            for number in range(1, last_signal):
+            for number in signals:
                 handler = handler_of(number)
                 if kind(handler) is function_type and not from_course(handler.__code__.co_filename):
                     alarm("checks", "a signal is handled while the checks run")
@@ -318,16 +317,14 @@ def _hook(
             if not what:
                 return
             nearest = frame_of(1)
-            # A library that does it for somebody is no excuse; closing names is the checks' own.
-            asked_for = nearest.f_code.co_filename in lookers and nearest.f_back is not None
-            if asked_for and not from_course(nearest.f_back.f_code.co_filename):
-                alarm(event, what)  # these look for themselves as well, a call further down
-            anyone = event == "sys.addaudithook" or (
-                event in others_code
-                and identity(args[0]) in watched_functions
-                and nearest.f_code.co_filename not in guards
-            )
-            if anyone or outsider(nearest, event):
+            file = nearest.f_code.co_filename
+            # A library that does it for somebody is no excuse. These look for themselves as well,
+            # a call further down; and closing names is the checks' own.
+            asking = nearest.f_back if file in lookers else None
+            for_somebody = asking is not None and not from_course(asking.f_code.co_filename)
+            rewrites = event in others_code and identity(args[0]) in watched_functions
+            anyone = event == "sys.addaudithook" or (rewrites and file != guard_file)
+            if anyone or for_somebody or outsider(nearest, event):
                 alarm(event, what)
         finally:
             busy.discard(me)

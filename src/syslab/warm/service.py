@@ -365,8 +365,9 @@ _shared: Template | None = None
 
 
 def shared() -> Template:
-    """The one template of this process, started on first use and ended with the process."""
+    """The one template of this process, ready: started on first use, ended with the process."""
     global _shared
     if _shared is None or _shared._maker != os.getpid() or _shared.process.poll() is not None:
         _shared = Template()
+    _shared.wait()
     return _shared
