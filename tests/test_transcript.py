@@ -418,3 +418,24 @@ def test_a_penalty_older_than_the_marks_is_said(tmp_path, monkeypatch, capsys):
         gradebook.db.commit()
     assert cli.main(["transcript", "--student", "ada"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_class_is_listed_with_the_modules_of_both_tracks(course):
+    """Who takes the architect track alone has no point of the 1,000, and is not to look idle."""
+    everybody = built(course)
+    text = transcript.to_text(everybody)
+    header, *rows = text.splitlines()
+    columns = header.split("  ")
+    assert [c.strip() for c in columns if "modules" in c] == [
+        "architect modules",
+        "principal modules",
+    ]
+    ada = next(t for t in everybody if t.student == "ada")
+    points = next(row for row in rows if row.split()[0] == "ada").split()[1:4]
+    assert points == [
+        f"{value:g}" for value in (ada.earned, ada.modules("architect"), ada.modules("principal"))
+    ]
+    assert ada.modules("architect") == sum(
+        p.earned for p in ada.parts if p.kind == "module" and p.track == "architect"
+    )
+    assert ada.modules("architect") > 0

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from syslab.course import nbgrader_apps
 from syslab.course.assignments import Assignment
 from syslab.course.errors import CourseError
-from syslab.grading import spool, tamper
+from syslab.grading import book, spool, tamper
 from syslab.grading.engines import Engine
 from syslab.grading.execute import Executed, Job, Limits
 from syslab.grading.intake import Intake, Refused, read
@@ -102,7 +102,8 @@ def grade(
         _require_sandbox()
     store = spool.Spool(assignment)
     where = config.CourseDirectory
-    with store.locked(str(where.get("db_url", "")), str(where.get("course_id", ""))):
+    url = str(where.get("db_url", ""))
+    with book.explained(url), store.locked(url, str(where.get("course_id", ""))):
         if options.resume:
             students = store.plan()
         else:
@@ -320,9 +321,8 @@ def _failed(ready: _Ready, done: Executed) -> Row:
 def _row(recorder: Recorder, student: str, state: str, verdicts: list[Verdict]) -> Row:
     from nbgrader.api import MissingEntry
 
-    book = recorder.gradebook
     with contextlib.suppress(MissingEntry):
-        found = book.find_submission(recorder.assignment.name, student)
+        found = recorder.gradebook.find_submission(recorder.assignment.name, student)
         return Row(
             student,
             state,

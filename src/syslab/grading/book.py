@@ -21,6 +21,10 @@ from syslab.course.errors import CourseError
 NO_RESPONSE = "No response."  # what nbgrader's SaveAutoGrades notes on an untouched answer
 
 
+class NotYet(CourseError):
+    """There is no gradebook so far, or the assignment is not in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Student:
     """A student of the gradebook. `lms_id` is the id an LMS gave, empty where none is known."""
@@ -50,7 +54,8 @@ class Work:
 class Handed:
     """One submission. Points are the gradebook's, times are UTC without a zone.
 
-    `score` is before the late `penalty`; `awaiting` are the points of cells nobody has marked;
+    `score` is before the late `penalty`; `held` is the part of it that was flagged and that
+    nobody has confirmed; `awaiting` are the points of cells nobody has marked or confirmed;
     `needs_human` says that a person has to look, `late_s` counts from the due date with its
     extension.
     """
@@ -64,11 +69,12 @@ class Handed:
     needs_human: bool
     submitted: datetime | None
     late_s: float
+    held: float = 0.0
 
     @property
     def net(self) -> float:
-        """What counts: the score less the penalty, never below 0."""
-        return max(0.0, self.score - self.penalty)
+        """What counts: the score less what is held and the penalty, never below 0."""
+        return max(0.0, self.score - self.held - self.penalty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +124,24 @@ def reading(root: Path, url: str | None = None) -> Iterator[Any]:
     from sqlalchemy.orm import Session
 
     url = url or str(nbgrader_apps.configuration(root).CourseDirectory.db_url)
-    try:
+    with explained(url):
         engine = sa.create_engine(_existing(url))
+        try:
+            if not sa.inspect(engine).has_table("grade"):
+                raise NotYet(f"{shown(url)} holds no gradebook yet.", _BEGIN)
+            with Session(engine) as session:
+                yield session
+        finally:
+            engine.dispose()
+
+
+@contextlib.contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turn what a database says against `url` into a `CourseError`, for a ``with`` block."""
+    import sqlalchemy as sa
+
+    try:
+        yield
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
         raise CourseError(
             f"the driver for {shown(url)} is not installed ({error}).",
@@ -130,11 +152,6 @@ def reading(root: Path, url: str | None = None) -> Iterator[Any]:
             f"{shown(url)!r} is no database URL.",
             "It reads sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME.",
         ) from error
-    try:
-        if not sa.inspect(engine).has_table("grade"):
-            raise CourseError(f"{shown(url)} holds no gradebook yet.", _BEGIN)
-        with Session(engine) as session:
-            yield session
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         raise CourseError(
             f"the gradebook {shown(url)} cannot be read: {str(error.orig).strip()}",
@@ -145,8 +162,6 @@ def reading(root: Path, url: str | None = None) -> Iterator[Any]:
             f"{shown(url)} is not a gradebook of this nbgrader: {str(error.orig).strip()}",
             "If an older nbgrader made it: `nbgrader db upgrade`.",
         ) from error
-    finally:
-        engine.dispose()
 
 
 _BEGIN = (
@@ -161,7 +176,7 @@ def _existing(url: str) -> Any:
     made = sa.make_url(url)
     is_file = made.get_backend_name() == "sqlite" and made.database not in (None, "", ":memory:")
     if is_file and not Path(made.database).is_file():  # connecting would leave an empty one behind
-        raise CourseError(f"there is no gradebook {made.database} yet.", _BEGIN)
+        raise NotYet(f"there is no gradebook {made.database} yet.", _BEGIN)
     return made
 
 
@@ -225,7 +240,7 @@ def work(gradebook: Any, name: str) -> Work:
     """The assignment called `name`; CourseError when it was never generated."""
     found = works(gradebook).get(name)
     if found is None:
-        raise CourseError(
+        raise NotYet(
             f"{name} is not in the gradebook: it was never generated or released here.",
             f"`nbgrader generate_assignment {name} --force` records it; then release it.",
         )
@@ -261,12 +276,14 @@ def handed(
     mark = sa.func.coalesce(gr.c.manual_score, gr.c.auto_score)
     most = sa.func.coalesce(gc.c.max_score, tc.c.max_score, 0.0)
     score = sa.case((mark.is_(None), 0.0), else_=mark + sa.func.coalesce(gr.c.extra_credit, 0.0))
+    doubtful = sa.and_(sn.c.flagged, gr.c.needs_manual_grade)
     sums = chosen(
         sa.select(
             sub.c.id,
             sa.func.sum(score),
-            sa.func.sum(sa.case((mark.is_(None), most), else_=0.0)),
+            sa.func.sum(sa.case((sa.or_(mark.is_(None), doubtful), most), else_=0.0)),
             sa.func.max(sa.case((gr.c.needs_manual_grade, 1), else_=0)),
+            sa.func.sum(sa.case((doubtful, score), else_=0.0)),
         ).select_from(graded)
     ).group_by(sub.c.id)
     penalties = chosen(
@@ -285,7 +302,7 @@ def handed(
     known = works(gradebook)
     found = []
     for id, name, who, submitted, due, extension in _rows(gradebook, rows):
-        total, awaiting, human = by_id.get(id, (0.0, 0.0, 0))
+        total, awaiting, human, held = by_id.get(id, (0.0, 0.0, 0, 0.0))
         if due is not None and extension is not None:
             due = due + extension
         late = (submitted - due).total_seconds() if submitted and due else 0.0
@@ -300,6 +317,7 @@ def handed(
                 needs_human=bool(human),
                 submitted=submitted,
                 late_s=max(0.0, late),
+                held=float(held),
             )
         )
     return found

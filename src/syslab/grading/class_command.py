@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from syslab.course.assignments import Assignment
@@ -56,7 +59,7 @@ def run(assignment: Assignment, args: argparse.Namespace) -> int:
         resume=args.resume,
         sandboxed=not args.no_sandbox,
     )
-    before = _snapshot(assignment) if args.regrade else None
+    before = _Before.of(assignment, args.regrade)
     watch = _Watch()
     try:
         rows = batch.grade(assignment, _engine(assignment, args), options, watch.row, watch.planned)
@@ -66,20 +69,20 @@ def run(assignment: Assignment, args: argparse.Namespace) -> int:
             "interrupted: what was graded is in the gradebook.",
             f"Finish with `syslab grade {assignment.name} --resume`.",
         ) from None
+    except CourseError:
+        if before is not None:
+            before.changes(assignment)
+        raise
     finally:
         watch.close()
     if not rows:
-        raise CourseError(
-            f"nothing was handed in for {assignment.name}"
-            + ("." if args.student == "*" else f" by '{args.student}'."),
-            f"Submissions arrive through `syslab submit {assignment.name}` or JupyterLab.",
-        )
+        raise _nothing(assignment, args.student)
     if not args.no_feedback:
         for problem in feedback_pages.make(assignment, rows, args.workers):
             print(f"no feedback page for {problem}", file=sys.stderr)
     _print_rows(rows)
     if before is not None:
-        _print_changes(assignment, before, args.csv)
+        before.show(assignment, args.csv)
     return DIFFERS if any(row.state in ("refused", "failed") for row in rows) else 0
 
 
@@ -146,35 +149,106 @@ def _print_rows(rows: list[Any]) -> None:
         for verdict in row.verdicts:
             print(f"  {'':<{width}}  {verdict.code}: {verdict.message}")
     states = Counter(row.state for row in rows)
-    flagged = sum(row.flagged for row in rows)
+    flagged = [row.student for row in rows if row.flagged and row.needs_human]
     parts = [f"{count} {state}" for state, count in sorted(states.items())]
     if flagged:
-        parts.append(f"{flagged} to look at before their points are returned")
+        parts.append(f"{len(flagged)} to look at before their points are returned")
     noun = "submission" if len(rows) == 1 else "submissions"
     print(f"\n{len(rows)} {noun}: {', '.join(parts)}.")
+    if flagged:
+        print(f"To look at in Formgrader: {', '.join(flagged)}.")
     failed = [row.student for row in rows if row.state in ("refused", "failed")]
     if failed:
         print(f"Not graded: {', '.join(failed)}.", file=sys.stderr)
 
 
-def _snapshot(assignment: Assignment) -> Any:
+def _nothing(assignment: Assignment, student: str) -> CourseError:
+    """What to tell somebody whose run found no submission."""
+    if student == "*":
+        return CourseError(
+            f"nothing was handed in for {assignment.name}.",
+            f"Submissions arrive through `syslab submit {assignment.name}` or JupyterLab.",
+        )
+    import difflib
+
+    handed_in = (assignment.root / "submitted").glob(f"*/{assignment.name}")
+    near = difflib.get_close_matches(student, [path.parent.name for path in handed_in], n=1)
+    meant = f" Did you mean '{near[0]}'?" if near else ""
+    return CourseError(
+        f"nothing was handed in for {assignment.name} by '{student}'.{meant}",
+        "`ls submitted` lists who handed something in.",
+    )
+
+
+@dataclass
+class _Before:
+    """The scores before a run, on disk until it is known that none of them was changed by it.
+
+    `asked`: they are wanted whatever comes out.
+    """
+
+    scores: Any
+    times: Mapping[str, datetime | None]
+    file: Path
+    asked: bool
+
+    @classmethod
+    def of(cls, assignment: Assignment, asked: bool) -> _Before | None:
+        """The scores as they stand; None before the first submission of an assignment."""
+        from syslab.grading import book, regrade
+
+        try:
+            taken, times = _scores(assignment)
+        except book.NotYet:
+            if asked:
+                raise
+            return None
+        if not taken.scores and not asked:
+            return None
+        made = cls(taken, times, regrade.save(taken, assignment.root), asked)
+        if asked:
+            print(f"scores before: {assignment.shown(made.file)}")
+        return made
+
+    def changes(self, assignment: Assignment) -> Any:
+        """What the run changed; without being asked to, only of work not handed in again.
+
+        None, and nothing is kept, where nothing was asked and nothing changed.
+        """
+        from syslab.grading import regrade
+
+        after, times = _scores(assignment)
+        if self.asked:
+            return regrade.diff(self.scores, after)
+        same = [s for s in self.scores.scores if times.get(s) == self.times.get(s)]
+        found = regrade.diff(regrade.only(self.scores, same), regrade.only(after, same))
+        if found.changes or found.moved:
+            return found
+        self.file.unlink(missing_ok=True)
+        return None
+
+    def show(self, assignment: Assignment, csv: str | None) -> None:
+        """Print what the run changed."""
+        from syslab.grading import regrade, sheets
+
+        diff = self.changes(assignment)
+        if diff is None:
+            return
+        if not self.asked:
+            print("\nScores changed of work that was not handed in again: the assignment, its")
+            print("tests or the grader are not what they were. Scores before:")
+            print(assignment.shown(self.file))
+        print()
+        if csv:
+            print(f"{sheets.write(csv, regrade.to_csv(diff))}: {len(diff.changes)} changes")
+        else:
+            print(regrade.to_text(diff))
+
+
+def _scores(assignment: Assignment) -> tuple[Any, dict[str, datetime | None]]:
+    """Every score of an assignment, and when each student handed it in."""
     from syslab.grading import book, regrade
 
     with book.reading(assignment.root) as session:
-        taken = regrade.snapshot(session, assignment.name)
-    kept = regrade.save(taken, assignment.root)
-    print(f"scores before: {assignment.shown(kept)}")
-    return taken
-
-
-def _print_changes(assignment: Assignment, before: Any, csv: str | None) -> None:
-    from syslab.grading import book, regrade, sheets
-
-    with book.reading(assignment.root) as session:
-        after = regrade.snapshot(session, assignment.name)
-    diff = regrade.diff(before, after)
-    print()
-    if csv:
-        print(f"{sheets.write(csv, regrade.to_csv(diff))}: {len(diff.changes)} changes")
-    else:
-        print(regrade.to_text(diff))
+        handed = book.handed(session, assignment.name)
+        return regrade.snapshot(session, assignment.name), {h.student: h.submitted for h in handed}

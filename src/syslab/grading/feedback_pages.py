@@ -107,7 +107,13 @@ def _told(assignment: Assignment, row: Row) -> str:
                 if name in files.entries and not files.entries[name].fault:
                     (folder / name).write_bytes(files.read(name, NOTE_BYTES)[:NOTE_BYTES])
         for notebook in sorted(assignment.source.glob("*.ipynb")):
-            page = _REFUSED.format(name=html.escape(notebook.stem), said=said)
+            page = _REFUSED.format(
+                name=html.escape(notebook.stem),
+                who=html.escape(row.student),
+                when=f"{row.submitted:%Y-%m-%d %H:%M} UTC" if row.submitted else "no time noted",
+                said=said,
+                assignment=html.escape(assignment.name),
+            )
             (folder / f"{notebook.stem}.html").write_text(page, encoding="utf-8")
         _return(assignment, nbgrader_apps.configuration(assignment.root), row.student)
     except (CourseError, Refused, OSError) as error:
@@ -122,6 +128,9 @@ _REFUSED = """\
 body {{ font: 16px/1.5 sans-serif; max-width: 40em; margin: 2em auto; padding: 0 1em }}
 </style>
 </head><body><h1>{name}: not graded</h1>
-{said}<p>No points were lost yet: what you handed in before, if anything, still counts.</p>
+<p>{who}, handed in {when}</p>
+{said}<p>No points were lost yet: what you handed in before, if anything, still counts. When it is
+mended, hand it in again: <code>syslab submit {assignment}</code> in a terminal, or
+<em>Nbgrader → Assignment List</em> in JupyterLab.</p>
 </body></html>
 """

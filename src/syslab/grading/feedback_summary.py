@@ -179,7 +179,7 @@ def summary(
 
 def _total(graded: Sequence[_Row], late_penalty: float) -> str:
     """The first sentence: points, what waits, how many exercises want another look."""
-    got = max(0.0, sum(row.points for row in graded) - late_penalty)
+    got = max(0.0, sum(row.points for row in graded if not row.waits) - late_penalty)
     most = sum(row.score.max_points for row in graded)
     waiting = sum(row.score.max_points for row in graded if row.waits)
     settled = [row for row in graded if not row.waits]

@@ -190,8 +190,9 @@ def measure(
         key = (grade.notebook, grade.cell)
         first.setdefault(key, grade)
         if grade.marked is None:
-            awaiting[key] += 1
             by_hand.add(key)
+        if grade.marked is None or grade.needs_human:  # also what was refused or flagged
+            awaiting[key] += 1
         else:
             marks[key][grade.student] = grade.marked
             if grade.auto is None:

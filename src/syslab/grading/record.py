@@ -95,17 +95,20 @@ class Recorder:
         import nbformat
 
         self._enter(student, timestamp)
+        settled = {name: self._settled(student, name) for name in notebooks}
         for name in self.known.keys() - notebooks.keys():
             self._nothing_for(student, name)
-        texts = {}
+        made = {}
         for name, text in notebooks.items():
             notebook = nbformat.reads(text, as_version=4)
-            notebook, _ = self._through(self._after, notebook, student, name)
-            texts[name] = nbformat.writes(notebook, version=4) + "\n"
+            made[name], _ = self._through(self._after, notebook, student, name)
         flagged = any(verdict.flagged for verdict in verdicts)
         self._flag(student, flagged)
         if flagged:
             self._ask_for_a_look(student)
+        for name, notebook in made.items():
+            self._keep_settled(student, name, settled[name], _answers(notebook))
+        texts = {n: nbformat.writes(notebook, version=4) + "\n" for n, notebook in made.items()}
         self._place(student, texts, files, timestamp)
 
     def refuse(self, student: str, timestamp: datetime | None) -> None:
@@ -170,6 +173,51 @@ class Recorder:
         for grade in found.grades:
             grade.auto_score = 0
             grade.needs_manual_grade = False
+        self.gradebook.db.commit()
+
+    def _settled(self, student: str, name: str) -> tuple[dict[str, _Mark], dict[str, str]]:
+        """The marks that a person gave and nobody is asked about, and the answers they are for."""
+        import nbformat
+
+        try:
+            before = nbformat.read(self.folder(student) / name, as_version=4)
+        except (OSError, ValueError):
+            return {}, {}
+        found = self.gradebook.find_submission_notebook(
+            Path(name).stem, self.assignment.name, student
+        )
+        marks = {
+            grade.name: (grade.auto_score, grade.manual_score)
+            for grade in found.grades
+            if grade.manual_score is not None and not grade.needs_manual_grade
+        }
+        return marks, _answers(before)
+
+    def _keep_settled(
+        self,
+        student: str,
+        name: str,
+        settled: tuple[dict[str, _Mark], dict[str, str]],
+        answers: dict[str, str],
+    ) -> None:
+        """Ask nobody to mark again what was marked and is the same: answers, points and tests.
+
+        A written answer stands alone; what the machine scored rests on all answers.
+        """
+        marks, before = settled
+        if not marks:
+            return
+        found = self.gradebook.find_submission_notebook(
+            Path(name).stem, self.assignment.name, student
+        )
+        for grade in found.grades:
+            mark = (grade.auto_score, grade.manual_score)
+            if marks.get(grade.name) != mark or grade.manual_score > grade.max_score:
+                continue
+            written = grade.auto_score is None
+            rests_on = {grade.name} if written else answers.keys() | before.keys()
+            if all(answers.get(cell) == before.get(cell) for cell in rests_on):
+                grade.needs_manual_grade = False
         self.gradebook.db.commit()
 
     def _flag(self, student: str, flagged: bool) -> None:
@@ -240,6 +288,19 @@ class Recorder:
             Path(path).relative_to(source).as_posix(): Path(path).read_bytes()
             for path in sorted(found)
         }
+
+
+_Mark = tuple[float | None, float | None]  # the machine's points and the hand's
+
+
+def _answers(notebook: Any) -> dict[str, str]:
+    """What the learner wrote, by grade id."""
+    found = {}
+    for cell in notebook.cells:
+        marks = cell.metadata.get("nbgrader") or {}
+        if marks.get("solution") or marks.get("task"):
+            found[marks["grade_id"]] = cell.source
+    return found
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ first and never only as part of a sum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,15 @@ def snapshot(gradebook: Any, assignment: str, now: datetime | None = None) -> Sn
     late = {h.student: h.penalty for h in book.handed(gradebook, assignment) if h.penalty}
     taken = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Snapshot(assignment, taken, found, late)
+
+
+def only(taken: Snapshot, students: Collection[str]) -> Snapshot:
+    """`taken`, of some of its students."""
+    return replace(
+        taken,
+        scores={s: cells for s, cells in taken.scores.items() if s in students},
+        late={s: lost for s, lost in taken.late.items() if s in students},
+    )
 
 
 def save(taken: Snapshot, root: Path) -> Path:

@@ -59,7 +59,19 @@ def one_line(text: str) -> str:
 
 
 def write(path: Path | str, text: str) -> Path:
-    """Write `text` to `path` whole or not at all; CourseError where the place is no good."""
+    """Write `text` to `path` whole or not at all.
+
+    Raises
+    ------
+    CourseError
+        Where the place is no good, and where another table lies there: a list of students is
+        quickly named by mistake.
+    """
+    if _is_another(Path(path), text):
+        raise CourseError(
+            f"{path} is there and holds something else: it was left alone.",
+            "Name another file, or remove that one.",
+        )
     try:
         return saved.write_whole(path, text)
     except FileNotFoundError as error:
@@ -70,3 +82,13 @@ def write(path: Path | str, text: str) -> Path:
         raise CourseError(
             f"{path} cannot be written: {error.strerror or error}.", "Name another file."
         ) from error
+
+
+def _is_another(path: Path, text: str) -> bool:
+    """Whether a file of data lies at `path` that does not begin as `text` does."""
+    begin = {".csv": 1, ".json": 2}.get(path.suffix.lower(), 0)
+    try:
+        there = path.read_text(encoding="utf-8").splitlines()[:begin]
+    except (OSError, UnicodeDecodeError) as error:
+        return isinstance(error, UnicodeDecodeError) and begin > 0
+    return bool(there) and there != text.splitlines()[:begin]

@@ -69,8 +69,7 @@ class Spool:
         """
         import fcntl
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder.parent / "lock", "a+", encoding="utf-8") as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -85,6 +84,18 @@ class Spool:
             with book_lock.held(gradebook, course, self.assignment.name):
                 yield
             file.truncate(0)
+
+    def _lock_file(self) -> Any:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return open(self.folder.parent / "lock", "a+", encoding="utf-8")
+        except OSError as error:
+            raise CourseError(
+                f"{self.folder} cannot be written ({error.strerror or error}): grading notes there "
+                "what it has done.",
+                "Give yourself write permission in the course folder, or name another place with "
+                "SYSLAB_STATE.",
+            ) from error
 
     # -- the plan ----------------------------------------------------------------------------
 
@@ -102,9 +113,11 @@ class Spool:
         """
         found = self._read("plan.json")
         if found is None:
+            ran = (self.folder / "recorded").is_dir()
+            why = "the last run was finished" if ran else "no run was begun yet"
             raise CourseError(
-                f"there is nothing to resume: the last run of {self.assignment.name} was finished.",
-                f"Grade what is new with `syslab grade {self.assignment.name}`.",
+                f"there is nothing to resume of {self.assignment.name}: {why}.",
+                f"Grade what was handed in with `syslab grade {self.assignment.name}`.",
             )
         return list(found["students"])
 

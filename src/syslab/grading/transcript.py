@@ -88,6 +88,15 @@ class Transcript:
     def parts_of(self, kind: str, track: str | None = None) -> tuple[Part, ...]:
         return tuple(p for p in self.parts if p.kind == kind and track in (None, p.track))
 
+    def modules(self, track: str) -> float:
+        """Points earned in the modules of `track`."""
+        return sum(p.earned for p in self.parts_of("module", track))
+
+    @property
+    def waiting(self) -> float:
+        """Points that nobody has marked yet in any part, also where it is not of the total."""
+        return sum(p.awaiting for p in self.parts)
+
 
 # ---------------------------------------------------------------------------------- building
 
@@ -192,7 +201,7 @@ def _part(
 
 def _status(part: Any, work: book.Work | None, handed: book.Handed | None) -> str:
     if handed is not None:
-        if handed.points and handed.awaiting >= handed.points:
+        if handed.points and handed.awaiting >= handed.points and not handed.held:
             return NOT_GRADED
         return AWAITING if handed.needs_human else GRADED
     if work is not None:
@@ -299,15 +308,20 @@ def to_text(transcripts: Sequence[Transcript]) -> str:
     """What a terminal shows: one student in full, several in a line each."""
     if len(transcripts) != 1:
         width = max([len("student"), *(len(sheets.one_line(t.student)) for t in transcripts)])
-        lines = [f"  {'student':<{width}}  {'points':>7}  {'awaiting':>8}  gates met"]
+        tracks = [c.id for t in transcripts[:1] for c in t.certificates]
+        modules = "".join(f"  {f'{track} modules':>17}" for track in tracks)
+        lines = [f"  {'student':<{width}}  {'points':>7}{modules}  {'awaiting':>8}  gates met"]
         for t in transcripts:
             gates = ", ".join(
                 f"{c.id} {sum(g.met for g in c.gates)} of {len(c.gates)}" for c in t.certificates
             )
             lines.append(
                 f"  {sheets.one_line(t.student):<{width}}  {_points(t.earned):>7}"
-                f"  {_points(t.awaiting):>8}  {gates}"
+                + "".join(f"  {_points(t.modules(track)):>17}" for track in tracks)
+                + f"  {_points(t.waiting):>8}  {gates}"
             )
+        if transcripts:
+            lines.append(f"\n  points: of the {transcripts[0].total_points:,} of the course.")
         return "\n".join(lines)
     (t,) = transcripts
     waiting = f", {_points(t.awaiting)} await a human's mark" if t.awaiting else ""
@@ -322,8 +336,10 @@ def to_text(transcripts: Sequence[Transcript]) -> str:
         late = f", {_points(p.penalty)} lost for lateness" if p.penalty else ""
         points = f"{_points(p.earned)} of {_points(p.points)}"
         lines.append(f"  {p.id:<12} {points:>13}  {p.status}{extra}{late}")
-    closed = sum(p.status in (PLANNED, NOT_RELEASED) for p in t.parts)
-    lines.append(f"  {closed} parts are not open yet.")
+    for status, said in ((PLANNED, "not open yet"), (NOT_RELEASED, "not released here")):
+        count = sum(p.status == status for p in t.parts)
+        if count:
+            lines.append(f"  {count} {'part is' if count == 1 else 'parts are'} {said}.")
     for c in t.certificates:
         lines += ["", f"{c.title}: {'earned' if c.earned else 'not earned yet'}"]
         for g in c.gates:

@@ -148,11 +148,15 @@ th, td { text-align: left; font-weight: 400; padding: .2rem .6rem .2rem 0;
 <h1>Transcripts of {{ rows | length }} students</h1>
 <table>
 <thead><tr><th scope="col">Student</th><th scope="col" class="n">Points</th>
+{% if rows %}{% for c in rows[0][1].certificates %}<th scope="col" class="n">{{ c.id }} modules</th>
+{% endfor %}{% endif %}
 <th scope="col" class="n">Awaiting a mark</th><th scope="col">Gates met</th></tr></thead>
 <tbody>
 {% for file, t in rows %}
 <tr><th scope="row"><a href="{{ file | urlencode }}">{{ t.name }}</a></th>
-<td class="n">{{ t.earned | points }}</td><td class="n">{{ t.awaiting | points }}</td>
+<td class="n">{{ t.earned | points }}</td>
+{% for c in t.certificates %}<td class="n">{{ t.modules(c.id) | points }}</td>{% endfor %}
+<td class="n">{{ t.waiting | points }}</td>
 <td>{% for c in t.certificates %}{{ c.id }} {{ c.gates | selectattr("met") | list | length }} of
  {{ c.gates | length }}{% if not loop.last %}, {% endif %}{% endfor %}</td></tr>
 {% endfor %}

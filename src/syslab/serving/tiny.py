@@ -53,7 +53,8 @@ class TinyModel:
         """The tokenizer of ``transformers``, read from the same file when first needed."""
         import transformers
 
-        return transformers.AutoTokenizer.from_pretrained(
+        # AutoTokenizer reads the whole file, for seconds, to find out that it is this one.
+        return transformers.PreTrainedTokenizerFast.from_pretrained(
             str(_folder()), gguf_file=WEIGHTS, local_files_only=True
         )
 
@@ -83,7 +84,18 @@ def tiny_model() -> TinyModel:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    reader = gguf.GGUFReader(_folder() / WEIGHTS)
+    class Reader(gguf.GGUFReader):
+        """Reads a plain array: a slice of a memmap is slow, and the token list takes a million."""
+
+        @property
+        def data(self):
+            return self._plain
+
+        @data.setter
+        def data(self, mapped):
+            self._plain = mapped.view(type(mapped).__base__)
+
+    reader = Reader(_folder() / WEIGHTS)
 
     def said(key: str):
         return reader.fields[f"llama.{key}"].contents()
@@ -103,7 +115,8 @@ def tiny_model() -> TinyModel:
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     weights = {}
     for tensor in reader.tensors:
-        values = torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type).copy())
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        values = torch.from_numpy(values if values.flags.writeable else values.copy())
         name, part = _name_in_network(tensor.name)
         weights[name] = _halves_together(values, heads[part]) if part in heads else values
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
