@@ -81,7 +81,7 @@ def template():
         def close(self):
             """Outlives the engine that uses it."""
 
-    kept = Kept(engines.MODULES)
+    kept = Kept((*service.MODULES, *engines.MODULES))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "Template", lambda *_: kept)
         yield

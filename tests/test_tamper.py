@@ -259,7 +259,7 @@ def handed_in(small, engine, ridge):
         if cell.metadata.get("nbgrader", {}).get("grade_id") == "ridge":
             cell.source = ridge
     done = execute.run(
-        job(mini.NAME, notebook, root, modules=reference.own_modules), engine.template.address
+        job(mini.NAME, notebook, root, modules=reference.loaded_first), engine.template.address
     )
     assert done.error == ""
     ran = nbformat.reads(done.notebooks[mini.NOTEBOOK], as_version=4)
@@ -352,7 +352,7 @@ def test_proven_answers_are_not_flagged(assignment, engine, tmp_path, monkeypatc
     name = f"{assignment}.ipynb"
     for kind in (proofs.RIGHT, proofs.WRONG, proofs.STUB):
         text = nbformat.writes(_submission(assignment, kind, 0))
-        sent = replace(like, notebooks={name: text}, modules=reference.own_modules)
+        sent = replace(like, notebooks={name: text}, modules=reference.loaded_first)
         done = execute.run(sent, engine.template.address)
         assert (done.error, done.ended) == ("", {})
         assert [v.message for v in tamper.judge(done, reference)] == [], kind

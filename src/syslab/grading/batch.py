@@ -221,7 +221,7 @@ def _run(
     proof = tamper.reference(assignment, machine, like)
     settled += [_record(recorder, store, ready, done, proof) for ready, done in kept]
     to_run = waiting if kept else itertools.chain([first], waiting)
-    prepared = (replace(j, modules=proof.own_modules, compiled=proof.compiled) for j in to_run)
+    prepared = (replace(j, modules=proof.loaded_first, compiled=proof.compiled) for j in to_run)
     for done in machine.run(prepared):
         ready = pending.pop(done.student)
         if done.error:

@@ -22,7 +22,7 @@ from syslab.grading.execute import REPORTER, Executed, Job
 from syslab.warm import service
 
 # Beside what notebooks import: what the witness in each kernel watches.
-MODULES = (*service.MODULES, REPORTER.partition(":")[0])
+MODULES = (REPORTER.partition(":")[0],)
 TRIES = 2  # a job whose worker or template vanished is run once more
 
 
@@ -46,7 +46,7 @@ class Local:
     workers
         How many submissions run at a time; by default one for each core.
     modules
-        What the template imports besides the usual, see `imported_by`.
+        What the template imports at first, see `imported_by`; jobs may ask for more.
     """
 
     def __init__(self, workers: int | None = None, modules: Sequence[str] = ()) -> None:

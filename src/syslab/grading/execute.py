@@ -62,9 +62,9 @@ class Job:
 
     `notebooks` are file name -> text of the sanitised notebook, `files` relative path -> content
     of what lies beside them, `course` the folder whose `readable` parts the cells may read,
-    `modules` what is imported beforehand because the test cells rest on it, `compiled` what of it
-    is compiled beforehand (`syslab.warm.compiled`). The value of the expression `probe` is asked
-    after each test cell, that of `report` at the end.
+    `modules` what is imported beforehand: what takes long, and the course's own that the test
+    cells rest on; `compiled` what of it is compiled beforehand (`syslab.warm.compiled`). The value
+    of the expression `probe` is asked after each test cell, that of `report` at the end.
     """
 
     student: str
@@ -431,7 +431,7 @@ class _Witness:
             "pipe": str(self.path),
             "key": self.key.hex(),
             "reporter": REPORTER,
-            "modules": list(job.modules),
+            "modules": [name for name in job.modules if name.startswith(integrity.OURS)],
         }
         self._number, self._rest, self._broken = 0, b"", False
 

@@ -35,10 +35,14 @@ from syslab.grading import peeking, spool
 from syslab.grading.engines import Engine
 from syslab.grading.execute import Executed, Job
 from syslab.grading.verdicts import Verdict
+from syslab.warm import service
 
 VERSION = "syslab-reference-2"
 STUDENT = "the reference solution"
-_LOADED = "' '.join(m for m in __import__('sys').modules if m[:6] == 'syslab' or '.' not in m)"
+_LOADED = (
+    "' '.join(m for m in __import__('sys').modules "
+    f"if m[:6] == 'syslab' or '.' not in m or m in {service.MODULES})"
+)
 _COMPILED = (
     "__import__('json').dumps("
     "__import__('syslab.warm.compiled', fromlist=['signatures']).signatures())"
@@ -84,9 +88,13 @@ class Reference:
     compiled: tuple[tuple[str, str, str], ...] = ()
 
     @property
-    def own_modules(self) -> tuple[str, ...]:
-        """The course's own among `modules`: loaded before a learner's code can stand in."""
-        return tuple(name for name in self.modules if name.startswith(_PUBLIC))
+    def loaded_first(self) -> tuple[str, ...]:
+        """What of `modules` is loaded before a learner's code runs.
+
+        The course's own, so that nothing can stand in for them, and what takes long to load.
+        """
+        heavy = service.MODULES
+        return tuple(m for m in self.modules if m.startswith(_PUBLIC) or m in heavy)
 
 
 # ---------------------------------------------------------------------------------- reference

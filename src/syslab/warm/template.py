@@ -110,6 +110,8 @@ def _learn(connection: socket.socket, request: dict[str, Any]) -> None:
     try:
         for name in request["modules"]:
             importlib.import_module(name)
+        if "matplotlib.pyplot" in request["modules"]:
+            _draw()
         compiled.compile_all(request["compiled"])
     except Exception as error:
         _send(connection, {"error": f"{type(error).__name__}: {error}"})
