@@ -22,7 +22,7 @@ from syslab.grading.execute import REPORTER, Executed, Job
 from syslab.warm import service
 
 # Beside what notebooks import: what the witness in each kernel watches.
-MODULES = (REPORTER.partition(":")[0],)
+MODULES = (REPORTER.partition(":")[0], "syslab.course.progress")
 TRIES = 2  # a job whose worker or template vanished is run once more
 
 

@@ -42,6 +42,8 @@ KERNEL_MODULES = (
     "IPython.core.completer",
     "IPython.core.completerlib",
     "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "comm",
     "faulthandler",
@@ -51,7 +53,9 @@ KERNEL_MODULES = (
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
+    "numpy.random",
     "pdb",
+    "secrets",
     "syslab.warm.integrity",
     "tornado.platform.asyncio",
 )
