@@ -159,16 +159,15 @@ def test_choosing_from_code():
 
 def test_clicking():
     box = quick_check("which").widget()
-    title, picks, answer = box.children
+    title, a, b, answer = box.children
     assert "Is 1 &lt; 2 &amp; &lt;b&gt;why&lt;/b&gt;?" in title.value
-    assert picks.value is None
-    assert [label for label, _ in picks.options] == ["a) no", "b) yes"]
-    picks.value = "a"
+    assert (a.description, b.description) == ("a) no", "b) yes")
+    a.click()
     assert answer.value == "<p><b>Not quite.</b> Count &lt;again&gt;.</p>"
-    picks.value = "b"
+    assert (a.button_style, b.button_style) == ("warning", "")
+    b.click()
     assert answer.value == "<p><b>Right.</b> One is less.</p>"
-    picks.value = None
-    assert answer.value == "<p><b>Right.</b> One is less.</p>"
+    assert (a.button_style, b.button_style) == ("", "success")
     (entries,) = progress.load().records["quick-check"].values()
     assert [(e["choice"], e["correct"]) for e in entries] == [("a", False), ("b", True)]
 

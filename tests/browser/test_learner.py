@@ -70,13 +70,20 @@ def test_a_learners_evening(jupyterlab, course_copy, command):
     # A quick check answers a wrong choice and a right one.
     lab.show_cell(lab.cell_with('quick_check("td-empty-slots")'), "start")
     question = lesson.questions(course_copy / LESSON.rpartition("/")[0])["td-empty-slots"]
-    choices = lab.front.locator(".widget-radio-box").first.get_by_role("radio")
+    choices = lab.front.locator(".widget-vbox", has=page.locator(".syslab-choice")).first
+    choices = choices.locator(".syslab-choice")
     letters = list(question.choices)
     wrong = next(letter for letter in letters if letter != question.answer)
     for letter, opening in ((wrong, "Not quite."), (question.answer, "Right.")):
         choices.nth(letters.index(letter)).click()
         lab.front.get_by_text(f"{opening} {question.feedback[letter]}").wait_for()
         lab.shoot(f"quick-check-{letter}")
+    # So does the keyboard, from one choice to another.
+    choices.nth(letters.index(question.answer)).focus()
+    steps = letters.index(wrong) - letters.index(question.answer)
+    for key in [*["Tab" if steps > 0 else "Shift+Tab"] * abs(steps), "Space"]:
+        page.keyboard.press(key)
+    lab.front.get_by_text(f"Not quite. {question.feedback[wrong]}").wait_for()
 
     # The command of START works in JupyterLab's own terminal.
     lab.type_in_terminal("syslab start arch-02", until="Open +work/arch-02/arch-02.ipynb")

@@ -187,20 +187,25 @@ class QuickCheck:
 
             ask = self.question
             said = widgets.HTML()
-            picks = widgets.RadioButtons(
-                options=[(f"{k}) {v}", k) for k, v in ask.choices.items()],
-                index=None,
-                layout=widgets.Layout(width="auto"),
-            )
+            # Buttons, for in a list of radio buttons JupyterLab takes the arrow keys for itself.
+            picks = {}
+            for letter, text in ask.choices.items():
+                wide = widgets.Layout(width="auto", height="auto", align_self="flex-start")
+                picks[letter] = widgets.Button(description=f"{letter}) {text}", layout=wide)
+                picks[letter].add_class("syslab-choice")
 
-            def answered(change: Any) -> None:
-                if change["new"] is not None:
-                    verdict, _, reason = ask.choose(change["new"]).partition(". ")
-                    said.value = f"<p><b>{_as_html(verdict)}.</b> {_as_html(reason)}</p>"
+            def answered(letter: str) -> None:
+                verdict, _, reason = ask.choose(letter).partition(". ")
+                said.value = f"<p><b>{_as_html(verdict)}.</b> {_as_html(reason)}</p>"
+                for other, button in picks.items():
+                    right = "success" if letter == ask.answer else "warning"
+                    button.button_style = right if other == letter else ""
 
-            picks.observe(answered, names="value")
-            title = widgets.HTML(f"<p><b>Quick check.</b> {_as_html(ask.question)}</p>")
-            self._widget = widgets.VBox([title, picks, said])
+            for letter, button in picks.items():
+                button.on_click(lambda _, letter=letter: answered(letter))
+            asked = f"<p><b>Quick check.</b> {_as_html(ask.question)}</p>"
+            title = widgets.HTML(f"{_CHOICE_STYLE}{asked}")
+            self._widget = widgets.VBox([title, *picks.values(), said])
         return self._widget
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -208,6 +213,13 @@ class QuickCheck:
         bundle = self.widget()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**(data or {}), "text/plain": plain}
+
+
+# ipywidgets cuts a long label short; a choice is a sentence.
+_CHOICE_STYLE = (
+    "<style>.syslab-choice { white-space: normal; text-align: left; line-height: 1.45;"
+    " padding: 3px 10px }</style>"
+)
 
 
 def _as_html(text: str) -> str:

@@ -318,7 +318,7 @@ def _template() -> service.Template:
     global _kept
     if _kept is None or _kept.process.poll() is not None:
         own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        _kept = service.Template((*service.MODULES, *MODULES), environment=own)
+        _kept = service.Template(MODULES, environment=own)
     _kept.wait()
     return _kept
 
