@@ -146,3 +146,16 @@ def test_lateness_and_notes_are_told():
     text = page(cell("test-x", "PASS  a", 2.0), late_penalty=0.3, said=["run it from the top"])
     assert "-0.3" in text
     assert '<p class="verdict">run it from the top</p>' in text
+
+
+def test_of_a_flagged_submission_no_check_is_believed():
+    forged = cell("test-kv", "PASS  a\nPASS  b\n2 of 2", 2.0)
+    waits = page(forged, awaiting={"test-kv"}, doubted=True)
+    assert "PASS" not in waits
+    assert "checks passed" not in waits
+    assert "<strong>0 of 2 points</strong> so far; 2 more wait for a person" in waits
+    assert "a person looks before the points count" in waits
+    settled = page(cell("test-kv", "PASS  a\nPASS  b\n2 of 2", 0.5), awaiting=set(), doubted=True)
+    assert "<strong>0.5 of 2 points</strong>." in settled
+    assert "settled by a person" in settled
+    assert "checks passed" not in settled

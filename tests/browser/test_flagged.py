@@ -118,6 +118,8 @@ def test_a_flagged_submission_is_settled(jupyterlab, graded, course_copy):
     page.locator("p.total").wait_for()
     assert page.locator("p.total").inner_text() == f"{MEMO:g} of 20 points."
     assert "builtins.print was replaced" in page.locator("p.verdict").inner_text()
+    assert "a person has looked" in page.locator("p.verdict").inner_text()
+    assert page.locator("table.result").get_by_text("checks passed").count() == 0
     rows = page.locator("table.result tr")
     drill = rows.filter(has=page.locator(f'a[href="#test-{FLAGGED}"]'))
     assert drill.locator("td.points").inner_text() == "0 of 1"

@@ -12,7 +12,7 @@ import html
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbformat.v4 import new_markdown_cell
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -21,6 +21,7 @@ from traitlets import List
 from syslab.course import scores
 from syslab.course.errors import CourseError
 from syslab.course.scores import CellScore, CheckLine
+from syslab.grading.verdicts import LOOKS, NOTE
 
 WEIGHTS = Mapping[str, Sequence[tuple[float, bool]]]
 
@@ -65,12 +66,19 @@ class Summarise(NbGraderPreprocessor):
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         marks = resources["nbgrader"]
         notebook = f"{marks['notebook']}.ipynb"
+        said = verdicts(marks["assignment"], marks["student"], notebook)
+        doubted = any(sentence.flagged for sentence in said)
+        waiting = awaiting(marks)
+        sentences = [sentence.text for sentence in said]
+        if doubted and not waiting:
+            sentences = [text.replace(LOOKS, "a person has looked") for text in sentences]
         text = summary(
             nb,
             marks.get("late_penalty", 0),
-            verdicts(marks["assignment"], marks["student"], notebook),
-            awaiting=awaiting(marks),
+            sentences,
+            awaiting=waiting,
             weights=weights(marks["assignment"], notebook),
+            doubted=doubted,
         )
         nb.cells.insert(0, new_markdown_cell(text))
         return nb, resources
@@ -79,18 +87,24 @@ class Summarise(NbGraderPreprocessor):
 # -------------------------------------------------------------------------- what else is known
 
 
-def verdicts(assignment: str, student: str, notebook: str) -> list[str]:
-    """What a grading run noted about the submission, in sentences for the learner."""
+class Said(NamedTuple):
+    """A sentence for the learner, and whether a person is to look because of it."""
+
+    text: str
+    flagged: bool
+
+
+def verdicts(assignment: str, student: str, notebook: str) -> list[Said]:
+    """What a grading run noted about the submission."""
     from syslab.course import assignments
     from syslab.grading import spool
-    from syslab.grading.verdicts import NOTE
 
     try:
         found = spool.Spool(assignments.find(assignment)).record_of(student)
     except CourseError:
         return []
     said = [] if found is None else sorted(found.verdicts, key=lambda v: v.kind.sort == NOTE)
-    return [verdict.message.removeprefix(f"{notebook}: ") for verdict in said]
+    return [Said(v.message.removeprefix(f"{notebook}: "), v.flagged) for v in said]
 
 
 def awaiting(marks: Mapping[str, Any]) -> set[str]:
@@ -142,6 +156,7 @@ def summary(
     said: Sequence[str] = (),
     awaiting: Collection[str] | None = None,
     weights: WEIGHTS | None = None,
+    doubted: bool = False,
 ) -> str:
     """The table, as HTML that a Markdown cell may hold.
 
@@ -157,6 +172,9 @@ def summary(
         Grade ids that wait for a person; by default written answers without points.
     weights
         As `weights` gives them; without, checks stand without what they are worth.
+    doubted
+        The submission was flagged: what its test cells printed may be its own words, and is left
+        out of the table.
     """
     titles = _titles(notebook)
     cells = {
@@ -164,7 +182,7 @@ def summary(
         for cell in notebook.cells
         if cell.metadata.get("nbgrader", {}).get("grade_id")
     }
-    graded = [_Row(score, cells, awaiting, (weights or {})) for score in scores.of(notebook)]
+    graded = [_Row(score, cells, awaiting, weights or {}, doubted) for score in scores.of(notebook)]
     rows = [row.to_html(titles.get(row.score.grade_id, row.score.exercise)) for row in graded]
     if late_penalty:
         rows.append(
@@ -206,18 +224,20 @@ class _Row:
         cells: Mapping[str, Any],
         awaiting: Collection[str] | None,
         weights: WEIGHTS,
+        doubted: bool = False,
     ) -> None:
         self.score = score
+        self.doubted = doubted and not score.by_hand
         self.cell = cells[score.grade_id]
         marks = self.cell.metadata.nbgrader
         self.points = float(marks.get("score") or 0.0)
         self.full = marks.get("score") is not None and self.points >= score.max_points
         unmarked = not self.points if awaiting is None else score.grade_id in awaiting
-        self.waits = score.by_hand and score.answered and unmarked
+        self.waits = (score.by_hand or doubted) and score.answered and unmarked
         answer = cells.get(score.exercise, self.cell)
         said = marks.get("comment") or answer.metadata.nbgrader.get("comment") or ""
         self.comment = "" if said == "No response." else said
-        self.checks = [] if score.by_hand else scores.checks(self.cell)
+        self.checks = [] if score.by_hand or doubted else scores.checks(self.cell)
         self.worth = _worth(self.checks, weights.get(score.grade_id, ()), score.max_points)
 
     def to_html(self, title: str) -> str:
@@ -240,6 +260,8 @@ class _Row:
             if self.waits:
                 return "waits for a person to mark it"
             return "" if self.comment else "marked by a person"
+        if self.doubted and score.answered:
+            return LOOKS if self.waits else "" if self.comment else "settled by a person"
         if self.full:
             return f"all {len(score.passed)} checks passed" if score.passed else "passed"
         if not score.answered:

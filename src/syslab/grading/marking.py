@@ -46,7 +46,7 @@ def reasons(resources: Any) -> list[str]:
     said = feedback_summary.verdicts(
         resources["assignment_id"], resources["student"], resources["notebook_id"]
     )
-    return [feedback_summary.prose(text) for text in said]
+    return [feedback_summary.prose(sentence.text) for sentence in said]
 
 
 @dataclass(frozen=True)

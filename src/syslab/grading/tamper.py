@@ -34,7 +34,7 @@ from syslab.course.errors import CourseError
 from syslab.grading import peeking, spool
 from syslab.grading.engines import Engine
 from syslab.grading.execute import Executed, Job
-from syslab.grading.verdicts import Verdict
+from syslab.grading.verdicts import LOOKS, Verdict
 from syslab.warm import service
 
 VERSION = "syslab-reference-2"
@@ -261,10 +261,10 @@ def _verdicts(found: Sequence[tuple[str, str, str]]) -> Iterator[Verdict]:
 
 
 _ADVICE = {
-    "tampered": "a person looks before the points count; hand in again without it.",
-    "score-unproven": "a person looks before the points count; run the test cells as they are.",
-    "early-exit": "a person looks before the points count; return a value instead of ending.",
-    "hidden-tests-read": "a person looks before the points count; answer from the docstring alone.",
+    "tampered": f"{LOOKS}; hand in again without it.",
+    "score-unproven": f"{LOOKS}; run the test cells as they are.",
+    "early-exit": f"{LOOKS}; return a value instead of ending.",
+    "hidden-tests-read": f"{LOOKS}; answer from the docstring alone.",
 }
 
 

@@ -15,6 +15,7 @@ STAND = "stand"
 LOST_PARTLY = "those cells get none"
 NONE = "none until handed in again"
 AFTER_LOOK = "stand once a person agrees"
+LOOKS = "a person looks before the points count"  # said to the learner
 UNDECIDED = "none yet: grade it again"
 
 _AGAIN = "Nothing; the learner's message says how to hand in again."
