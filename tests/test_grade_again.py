@@ -152,6 +152,9 @@ def test_what_is_flagged_or_refused_counts_nowhere_until_a_person_has_looked(cou
     status, said = grade()
     assert status == 1
     assert "To look at in Formgrader: bob." in said
+    (line,) = (row for row in said.splitlines() if row.startswith("  cyd  "))
+    assert line.endswith("refused")
+    assert "awaiting a human" not in line
     with book.reading(course) as session:
         (handed,) = book.handed(session, NAME, "bob")
         assert handed.held == handed.score > 0

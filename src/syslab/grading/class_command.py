@@ -143,8 +143,8 @@ def _print_rows(rows: list[Any]) -> None:
     for row in rows:
         points = f"{row.points:g} of {row.max_points:g}"
         when = f"{row.submitted:%Y-%m-%d %H:%M:%S}" if row.submitted else "-"
-        tail = "  awaiting a human" if row.needs_human else ""
-        tail += "  unchanged" if row.state == "unchanged" else ""
+        tail = "  awaiting a human" if row.needs_human and row.state != "refused" else ""
+        tail += f"  {row.state}" if row.state in ("refused", "unchanged") else ""
         print(f"  {row.student:<{width}}  {points:>14}  {when}{tail}")
         for verdict in row.verdicts:
             print(f"  {'':<{width}}  {verdict.code}: {verdict.message}")

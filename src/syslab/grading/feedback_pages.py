@@ -110,7 +110,7 @@ def _told(assignment: Assignment, row: Row) -> str:
             page = _REFUSED.format(
                 name=html.escape(notebook.stem),
                 who=html.escape(row.student),
-                when=f"{row.submitted:%Y-%m-%d %H:%M} UTC" if row.submitted else "no time noted",
+                when=f", handed in {row.submitted:%Y-%m-%d %H:%M} UTC" if row.submitted else "",
                 said=said,
                 assignment=html.escape(assignment.name),
             )
@@ -128,7 +128,7 @@ _REFUSED = """\
 body {{ font: 16px/1.5 sans-serif; max-width: 40em; margin: 2em auto; padding: 0 1em }}
 </style>
 </head><body><h1>{name}: not graded</h1>
-<p>{who}, handed in {when}</p>
+<p>{who}{when}</p>
 {said}<p>No points were lost yet: what you handed in before, if anything, still counts. When it is
 mended, hand it in again: <code>syslab submit {assignment}</code> in a terminal, or
 <em>Nbgrader → Assignment List</em> in JupyterLab.</p>
