@@ -75,17 +75,8 @@ class Counting(engines.Local):
 
 @pytest.fixture(scope="module", autouse=True)
 def template():
-    """One warm template for all runs in this process: starting one takes seconds."""
-
-    class Kept(service.Template):
-        def close(self):
-            """Outlives the engine that uses it."""
-
-    kept = Kept((*service.MODULES, *engines.MODULES))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "Template", lambda *_: kept)
+    with small.one_template((*service.MODULES, *engines.MODULES)):
         yield
-    super(Kept, kept).close()
 
 
 def grade(root, progress=lambda row: None, **options):

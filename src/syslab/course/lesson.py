@@ -197,9 +197,9 @@ class QuickCheck:
             def answered(letter: str) -> None:
                 verdict, _, reason = ask.choose(letter).partition(". ")
                 said.value = f"<p><b>{_as_html(verdict)}.</b> {_as_html(reason)}</p>"
+                style = "success" if letter == ask.answer else "warning"
                 for other, button in picks.items():
-                    right = "success" if letter == ask.answer else "warning"
-                    button.button_style = right if other == letter else ""
+                    button.button_style = style if other == letter else ""
 
             for letter, button in picks.items():
                 button.on_click(lambda _, letter=letter: answered(letter))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -63,6 +64,8 @@ def run(assignment: Assignment, args: argparse.Namespace) -> int:
     watch = _Watch()
     try:
         rows = batch.grade(assignment, _engine(assignment, args), options, watch.row, watch.planned)
+        if not rows:
+            raise _nothing(assignment, args.student)
     except KeyboardInterrupt:
         watch.close()
         raise CourseError(
@@ -71,12 +74,11 @@ def run(assignment: Assignment, args: argparse.Namespace) -> int:
         ) from None
     except CourseError:
         if before is not None:
-            before.changes(assignment)
+            with contextlib.suppress(CourseError):  # the first one says what to do
+                before.changes(assignment)
         raise
     finally:
         watch.close()
-    if not rows:
-        raise _nothing(assignment, args.student)
     if not args.no_feedback:
         for problem in feedback_pages.make(assignment, rows, args.workers):
             print(f"no feedback page for {problem}", file=sys.stderr)
@@ -220,7 +222,7 @@ class _Before:
         after, times = _scores(assignment)
         if self.asked:
             return regrade.diff(self.scores, after)
-        same = [s for s in self.scores.scores if times.get(s) == self.times.get(s)]
+        same = {s for s in self.scores.scores if times.get(s) == self.times.get(s)}
         found = regrade.diff(regrade.only(self.scores, same), regrade.only(after, same))
         if found.changes or found.moved:
             return found

@@ -21,7 +21,7 @@ from syslab.course.errors import CourseError
 from syslab.grading.execute import REPORTER, Executed, Job
 from syslab.warm import service
 
-# Beside what notebooks import: what the witness in each kernel watches.
+# Beside what notebooks import: what the witness in each kernel watches, and what checks load late.
 MODULES = (REPORTER.partition(":")[0], "syslab.course.progress")
 TRIES = 2  # a job whose worker or template vanished is run once more
 

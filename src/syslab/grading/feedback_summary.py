@@ -227,7 +227,7 @@ class _Row:
         doubted: bool = False,
     ) -> None:
         self.score = score
-        self.doubted = doubted and not score.by_hand
+        self.doubted = doubted
         self.cell = cells[score.grade_id]
         marks = self.cell.metadata.nbgrader
         self.points = float(marks.get("score") or 0.0)

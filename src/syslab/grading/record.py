@@ -179,10 +179,6 @@ class Recorder:
         """The marks that a person gave and nobody is asked about, and the answers they are for."""
         import nbformat
 
-        try:
-            before = nbformat.read(self.folder(student) / name, as_version=4)
-        except (OSError, ValueError):
-            return {}, {}
         found = self.gradebook.find_submission_notebook(
             Path(name).stem, self.assignment.name, student
         )
@@ -191,7 +187,12 @@ class Recorder:
             for grade in found.grades
             if grade.manual_score is not None and not grade.needs_manual_grade
         }
-        return marks, _answers(before)
+        if not marks:
+            return {}, {}
+        try:
+            return marks, _answers(nbformat.read(self.folder(student) / name, as_version=4))
+        except (OSError, ValueError):
+            return {}, {}
 
     def _keep_settled(
         self,
